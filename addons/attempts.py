@@ -1,0 +1,218 @@
+"""Which request is sent next, and what its end means. An exchange tries its targets in order; the same one again only
+where none is left and the wait is short."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from mitmproxy import http
+
+from addons import credentials, params
+from addons.exchange import Attempt, Exchange, Outgoing, Reply, Wait
+from addons.log import logger, scrub
+from addons.replies import INTERNAL, last_error
+from addons.routing import Target
+from addons.settings_upstream import Proxy
+from translators import CODECS
+from translators.bridge import Bridge
+from translators.codec import Codec
+from translators.model import ApiError, BadRequest
+
+# Errors after which another attempt makes sense whatever their status: nothing was answered.
+_UNANSWERED = frozenset(("disconnected", "timeout", "not_built"))
+
+
+def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
+    """The next request to send, a wait before it, or the answer where nothing is left to try. Never raises."""
+    retry = exchange.settings.retry
+    while len(exchange.attempts) < max(retry.attempts, 1):
+        last = exchange.attempt
+        if last is not None and last.error is not None and not _moves_on(last.error, retry.statuses):
+            break
+        if exchange.tried < len(exchange.targets):
+            target = exchange.targets[exchange.tried]
+            exchange.tried += 1
+        elif exchange.again is not None:
+            target, exchange.again = exchange.again, None
+        else:
+            again = _soonest(exchange)
+            if again is None or again[0] > retry.max_wait:
+                break
+            seconds, exchange.again = again
+            return Wait(seconds)
+        try:
+            return _prepare(exchange, target)
+        except BadRequest as error:
+            _unsent(exchange, target, error.error)
+        except Exception:
+            logger.exception("request %s failed", exchange.seed.id)
+            _unsent(exchange, target, INTERNAL)
+    return last_error(exchange)
+
+
+def _moves_on(error: ApiError, statuses: Sequence[int]) -> bool:
+    return error.kind in _UNANSWERED or error.status in statuses
+
+
+def _soonest(exchange: Exchange) -> tuple[float, Target] | None:
+    """The target that may be tried again first, and the seconds until then."""
+    now = time.time()
+    last = {attempt.target.address: attempt for attempt in exchange.attempts if attempt.outgoing is not None}
+    waits = [(_free_at(attempt, len(exchange.attempts)) - now, attempt.target) for attempt in last.values()]
+    seconds, target = min(waits, key=lambda wait: wait[0], default=(0.0, None))
+    return None if target is None else (max(0.01, seconds), target)
+
+
+def _free_at(attempt: Attempt, tries: int) -> float:
+    """When the upstream wants to be asked again; where it does not say, after a jittered back-off."""
+    error, ended = attempt.error, attempt.ended_at or time.time()
+    if error is not None and error.retry_after is not None:
+        return ended + error.retry_after
+    return ended + min(8.0, 0.25 * 2**tries) * (0.5 + secrets.randbelow(1000) / 1000)
+
+
+# ------------------------------------------------------------------------------------------------ making one
+
+
+def _prepare(exchange: Exchange, target: Target) -> Outgoing:
+    upstream, client = target.upstream, exchange.codec
+    codec = CODECS[upstream.protocol]
+    if upstream.proxy is not None and upstream.proxy.scheme != "http":
+        message = f"upstream {upstream.name!r} has a {upstream.proxy.scheme} proxy, which is not built yet"
+        raise BadRequest(message, status=501, kind="not_built")
+    relay = codec.NAME == client.NAME
+    if exchange.surface.purpose == "count_tokens" and not (relay and target.traits.count_tokens):
+        raise BadRequest("the upstream does not count tokens", status=501, kind="not_built")
+    if not relay and exchange.asked is None:
+        exchange.asked = client.parse_request(exchange.wire)
+    bridge = Bridge(
+        client,
+        codec,
+        exchange.wire,
+        exchange.asked,
+        model=target.backend,
+        stream=exchange.stream and exchange.surface.purpose == "generate",
+        traits=target.traits,
+        policy=exchange.settings.policy,
+        seed=exchange.seed,
+        changes=_changes(target),
+        frame_limit=exchange.settings.limits.sse_frame,
+        purpose=exchange.surface.purpose,
+    )
+    out = _outgoing(exchange, target, codec, bridge)
+    exchange.attempts.append(Attempt(target, bridge, out, exchange.settings.limits.capture))
+    return out
+
+
+def _changes(target: Target) -> Callable[[Any], Any] | None:
+    return (lambda present: params.changes(target.params, present)) if target.params else None
+
+
+def _outgoing(exchange: Exchange, target: Target, codec: Codec, bridge: Bridge) -> Outgoing:
+    upstream, timeout = target.upstream, target.upstream.timeout
+    return Outgoing(
+        upstream.scheme,
+        upstream.host,
+        upstream.port,
+        bridge.wire.method,
+        upstream.path + bridge.wire.path,
+        _headers(exchange, target, codec, bridge),
+        bridge.wire.body,
+        timeout.connect,
+        timeout.first_byte,
+        timeout.idle,
+        timeout.total,
+        _via(upstream.proxy),
+    )
+
+
+def _via(proxy: Proxy | None) -> tuple[Literal["http"], tuple[str, int]] | None:
+    return None if proxy is None else ("http", (proxy.host, proxy.port))
+
+
+def _headers(exchange: Exchange, target: Target, codec: Codec, bridge: Bridge) -> tuple[tuple[bytes, bytes], ...]:
+    """Later ones win: the protocol's defaults, the client's or the codec's, the upstream's own, the key."""
+    upstream = target.upstream
+    fields: dict[bytes, list[bytes]] = {b"host": [upstream.authority.encode()]}
+    for name, value in codec.HEADERS.items():
+        fields[name.encode()] = [value.encode()]
+    forwarded: dict[bytes, list[bytes]] = {}
+    for name, value in credentials.forward_headers(exchange.fields, bridge.relay):
+        forwarded.setdefault(name.lower(), []).append(value)
+    fields.update(forwarded)
+    if not bridge.relay:
+        fields[b"accept-encoding"] = [b"identity"]
+        fields.update({name.encode(): [value.encode()] for name, value in bridge.wire.headers.items()})
+    fields.update({name.lower().encode(): [value.encode()] for name, value in upstream.headers})
+    mode = exchange.settings.auth.mode
+    key = credentials.outgoing(upstream, codec.credential, exchange.taken, mode, bridge.relay)
+    fields.update({name.lower().encode(): [value.encode()] for name, value in key})
+    fields[b"content-length"] = [str(len(bridge.wire.body)).encode()]
+    return tuple((name, value) for name, values in fields.items() for value in values)
+
+
+# ------------------------------------------------------------------------------------------------ how it went
+
+
+def _unsent(exchange: Exchange, target: Target, error: ApiError) -> None:
+    attempt = Attempt(target, None, None, 0)
+    attempt.error, attempt.ended_at = error, time.time()
+    exchange.attempts.append(attempt)
+
+
+def answer_begins(exchange: Exchange, response: http.Response) -> None:
+    """The upstream's status and headers are here."""
+    attempt = exchange.attempts[-1]
+    assert attempt.bridge is not None
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "replace")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    attempt.status, attempt.response_headers, attempt.headers_at = response.status_code, headers, time.time()
+    attempt.answer = attempt.bridge.answer(response.status_code, headers)
+
+
+def answer_limit(exchange: Exchange) -> int:
+    """How many bytes of an answer may be held before any of it goes on."""
+    status = exchange.attempts[-1].status
+    limits = exchange.settings.limits
+    return limits.error_body if status is not None and status >= 300 else max(limits.request_body, 1 << 20)
+
+
+def failed(exchange: Exchange, error: ApiError | None = None) -> None:
+    """The attempt is over without an answer. `error`: why, where the answer itself does not know."""
+    attempt = exchange.attempts[-1]
+    answer = attempt.answer
+    error = error or (answer.error if answer is not None else None) or INTERNAL
+    if answer is not None and answer.crash is not None:
+        logger.error("request %s: the answer could not be translated", exchange.seed.id, exc_info=answer.crash)
+    error = _scrubbed(exchange, attempt, error)
+    attempt.error, attempt.ended_at = error, time.time()
+    logger.info("request %s: %s: %s", exchange.seed.id, attempt.target.address, error.message[:300])
+
+
+def _scrubbed(exchange: Exchange, attempt: Attempt, error: ApiError) -> ApiError:
+    """The error, and the answer it came in, without the keys that some providers repeat there."""
+    key = attempt.target.upstream.key
+    secrets = [*exchange.taken.values, *([key.get_secret_value()] if key is not None else [])]
+    answer = attempt.answer
+    attempt.received.scrub(secrets)
+    if answer is not None and answer.reply is not None:
+        status, headers, body = answer.reply
+        answer.reply = (status, headers, scrub(body.decode("latin-1"), secrets).encode("latin-1"))
+    return msgspec.structs.replace(error, message=scrub(error.message, secrets))
+
+
+def not_connected(exchange: Exchange, reason: str) -> ApiError:
+    name = exchange.attempts[-1].target.upstream.name
+    return ApiError(502, "disconnected", f"cannot connect to upstream {name!r}: {reason}")
+
+
+def disconnected(exchange: Exchange) -> ApiError:
+    """What it means that the upstream's side of HTTP broke."""
+    name = exchange.attempts[-1].target.upstream.name
+    return ApiError(502, "disconnected", f"upstream {name!r} closed the connection before its answer was complete")

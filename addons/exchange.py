@@ -1,0 +1,224 @@
+"""One exchange while it lives, and its record in `flow.metadata["llm_link"]`: plain values, no credential.
+
+The live objects (bridge, answer, the request to send) belong to the exchange and go when the flow ends; the record is
+what views, saved flows and later features read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from addons.credentials import Taken
+from addons.routing import Target
+from addons.settings import Settings
+from addons.surfaces import Surface
+from translators.answer import Answer
+from translators.bridge import Bridge
+from translators.codec import Codec, Seed, Wire
+from translators.model import ApiError, Request, Usage
+from translators.policy import Loss
+
+METADATA = "llm_link"
+VERSION = 1
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the client gets, in one piece."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Nothing to send yet: ask again after so many seconds."""
+
+    seconds: float
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """One attempt, ready to be sent: where to, and what."""
+
+    scheme: str
+    host: str
+    port: int
+    method: str
+    path: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    connect_timeout: float  # seconds; 0: none
+    first_byte_timeout: float
+    idle_timeout: float
+    total_timeout: float
+    via: tuple[Literal["http"], tuple[str, int]] | None = None  # an egress proxy: its scheme and address
+
+
+class Capture:
+    """A bounded copy of what passed: the beginning, and the size of all."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._pieces: list[bytes] = []
+        self.size = 0
+
+    def add(self, data: bytes) -> None:
+        self.size += len(data)
+        if self._left > 0 and data:
+            piece = data[: self._left]
+            self._pieces.append(piece)
+            self._left -= len(piece)
+
+    @property
+    def data(self) -> bytes:
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0] if self._pieces else b""
+
+    def scrub(self, secrets: Sequence[str]) -> None:
+        data = self.data
+        for secret in secrets:
+            data = data.replace(secret.encode(), b"***") if len(secret) >= 6 else data
+        self._pieces = [data]
+
+
+class Attempt:
+    """One request to one target."""
+
+    def __init__(self, target: Target, bridge: Bridge | None, outgoing: Outgoing | None, capture: int) -> None:
+        self.target, self.bridge, self.outgoing = target, bridge, outgoing
+        self.answer: Answer | None = None
+        self.started = time.time()
+        self.headers_at: float | None = None
+        self.ended_at: float | None = None
+        self.status: int | None = None
+        self.response_headers: dict[str, str] = {}
+        self.received = Capture(capture)
+        self.error: ApiError | None = None
+
+    def record(self, capture: int) -> dict[str, Any]:
+        out = self.outgoing
+        return {
+            "upstream": self.target.upstream.name,
+            "protocol": self.target.upstream.protocol,
+            "model": self.target.model,
+            "request": None
+            if out is None
+            else {
+                "method": out.method,
+                "url": f"{out.scheme}://{out.host}:{out.port}{out.path}",
+                "headers": [[k.decode("latin-1"), _shown(k, v)] for k, v in out.headers],
+                "body": out.body[:capture],
+                "size": len(out.body),
+            },
+            "response": None
+            if self.status is None
+            else {
+                "status": self.status,
+                "headers": [[k, v] for k, v in self.response_headers.items()],
+                "body": self.received.data,
+                "size": self.received.size,
+            },
+            "error": None if self.error is None else _plain_error(self.error),
+            "started": self.started,
+            "headers_at": self.headers_at,
+            "ended": self.ended_at,
+        }
+
+
+_SECRET = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"proxy-authorization", b"cookie"))
+
+
+def _shown(name: bytes, value: bytes) -> str:
+    return "***" if name.lower() in _SECRET else value.decode("utf-8", "replace")
+
+
+def _plain_error(error: ApiError) -> dict[str, Any]:
+    return {"status": error.status, "kind": error.kind, "message": error.message, "retry_after": error.retry_after}
+
+
+class Exchange:
+    """One request of a client, all attempts to answer it, and what came of it."""
+
+    def __init__(self, settings: Settings, surface: Surface, codec: Codec, seed: Seed, taken: Taken) -> None:
+        self.settings, self.surface, self.codec, self.seed, self.taken = settings, surface, codec, seed, taken
+        self.started = time.time()
+        self.wire = Wire("/")
+        self.fields: Sequence[tuple[bytes, bytes]] = ()  # the client's header fields, redacted
+        self.model = ""
+        self.stream = False
+        self.asked: Request | None = None
+        self.targets: list[Target] = []
+        self.tried = 0  # how many of the targets
+        self.again: Target | None = None  # the one to try once more, after a wait
+        self.attempts: list[Attempt] = []
+        self.head_at: float | None = None
+        self.ended_at: float | None = None
+        self.status: int | None = None
+        self.sent = Capture(settings.limits.capture)
+        self.error: ApiError | None = None
+        self.cancelled = False
+        self.streaming = False
+
+    @property
+    def begins_early(self) -> float:
+        """After how many silent seconds a head and a keep-alive go out; 0: they wait for the upstream."""
+        streams = self.stream and self.surface.purpose == "generate"
+        return self.settings.keepalive_early if streams else 0
+
+    @property
+    def attempt(self) -> Attempt | None:
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def warnings(self) -> Sequence[Loss]:
+        bridge = self.attempts[-1].bridge if self.attempts else None
+        return bridge.warnings if bridge is not None else ()
+
+    @property
+    def usage(self) -> Usage | None:
+        answer = self.attempts[-1].answer if self.attempts else None
+        return answer.usage if answer is not None else None
+
+    def losses(self) -> list[Loss]:
+        attempt = self.attempt
+        if attempt is None or attempt.bridge is None:
+            return []
+        late = attempt.answer.losses if attempt.answer is not None else []
+        return [*attempt.bridge.losses, *late]
+
+    def record(self) -> dict[str, Any]:
+        """The exchange as plain values: what `flow.metadata` holds."""
+        capture = self.settings.limits.capture
+        usage = self.usage
+        return {
+            "version": VERSION,
+            "id": self.seed.id,
+            "client": {
+                "protocol": self.codec.NAME,
+                "purpose": self.surface.purpose,
+                "model": self.model,
+                "stream": self.stream,
+            },
+            "attempts": [attempt.record(capture) for attempt in self.attempts],
+            "warnings": [[loss.path, loss.code, loss.why] for loss in self.warnings],
+            "losses": [[loss.path, loss.code, loss.why] for loss in self.losses()],
+            "status": self.status,
+            "error": None if self.error is None else _plain_error(self.error),
+            "cancelled": self.cancelled,
+            "sent": {"body": self.sent.data, "size": self.sent.size, "streamed": self.streaming},
+            "timings": {"started": self.started, "head": self.head_at, "ended": self.ended_at},
+            "usage": None
+            if usage is None
+            else {
+                "input": usage.input,
+                "cache_read": usage.cache_read,
+                "cache_write": usage.cache_write,
+                "output": usage.output,
+                "reasoning": usage.reasoning,
+                "estimated": usage.estimated,
+            },
+        }

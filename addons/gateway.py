@@ -1,0 +1,129 @@
+"""Our HTTP layer inside mitmproxy: it makes our streams, keeps their deadlines, and forgets what was given up.
+
+mitmproxy's own stream sends `flow.request` to one server. Ours (`http_stream.LinkStream`) leaves `flow.request` what
+the client said, and sends requests of its own, one attempt after the other.
+
+Timers: mitmproxy's wake-ups cannot be cancelled, so each connection keeps one table of deadlines and few wake-ups.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from mitmproxy import http
+from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
+from mitmproxy.proxy.layers.http._http1 import Http1Server
+
+from addons.http_stream import Commands, LinkStream, Tick
+
+if TYPE_CHECKING:
+    from addons.link import Link
+
+HEAD_LIMIT = 1 << 20  # bytes of a request head
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*(?: |$)")
+
+
+class LinkServer(Http1Server):
+    """The client's side of HTTP/1: bytes that are no HTTP get a plain 400 at once, and heads have a limit."""
+
+    def read_headers(self, event: events.ConnectionEvent) -> Commands:
+        if isinstance(event, events.DataReceived):
+            held = self.buf._data  # h11's buffer offers no other way to look without taking
+            if not _METHOD.match(bytes(held[:64]).lstrip(b"\r\n")):
+                yield from self._refuse(400, "this is no HTTP request")
+                return
+            if len(self.buf) > HEAD_LIMIT and b"\r\n\r\n" not in held[:HEAD_LIMIT]:
+                yield from self._refuse(431, "the request head is too large")
+                return
+        yield from super().read_headers(event)
+
+    def _refuse(self, status: int, message: str) -> Commands:
+        response = http.Response.make(status, message + "\n", {"content-type": "text/plain", "connection": "close"})
+        yield commands.SendData(self.conn, http1.assemble_response(response))
+        yield commands.CloseConnection(self.conn)
+        self.state = self.done
+
+
+class LinkLayer(HttpLayer):
+    """mitmproxy's HTTP layer with our streams, deadlines, and connections that were given up."""
+
+    def __init__(self, context: Context, mode: HTTPMode, link: Link) -> None:
+        super().__init__(context, mode)
+        self.link = link
+        self._deadlines: dict[int, float] = {}
+        self._wakeups: dict[commands.RequestWakeup, float] = {}
+        self._connecting: dict[int, Connection] = {}
+        self._abandoned: set[Connection] = set()
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if self._abandoned or isinstance(event, events.Wakeup | events.Start):
+            return self._handle_special(event)
+        return super()._handle_event(event)  # no generator of ours around the hot path
+
+    def _handle_special(self, event: events.Event) -> Commands:
+        if isinstance(event, events.Start) and self.context.client.alpn not in (b"h2", b"h3"):
+            self.connections.setdefault(self.context.client, LinkServer(self.context.fork()))
+        if isinstance(event, events.Wakeup) and event.command in self._wakeups:
+            del self._wakeups[event.command]
+            self.command_sources.pop(event.command, None)
+            yield from self._tick()
+        elif isinstance(event, events.ConnectionEvent) and event.connection in self._abandoned:
+            if isinstance(event, events.ConnectionClosed):
+                self._abandoned.discard(event.connection)
+                self.connections.pop(event.connection, None)
+        else:
+            yield from super()._handle_event(event)
+
+    def make_stream(self, stream_id: int) -> Commands:
+        self.streams[stream_id] = LinkStream(self.context.fork(), stream_id, self)
+        yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+    # ---- deadlines
+
+    def arm(self, stream_id: int, deadline: float) -> Commands:
+        """Wake the stream at `deadline` (monotonic seconds); a later call replaces it."""
+        self._deadlines[stream_id] = deadline
+        if not self._wakeups or deadline < min(self._wakeups.values()) - 0.01:
+            wakeup = commands.RequestWakeup(max(0.0, deadline - time.monotonic()))
+            self._wakeups[wakeup] = deadline
+            yield wakeup
+
+    def disarm(self, stream_id: int) -> None:
+        self._deadlines.pop(stream_id, None)
+        self._connecting.pop(stream_id, None)
+
+    def _tick(self) -> Commands:
+        now = time.monotonic()
+        for stream_id in [i for i, at in self._deadlines.items() if at <= now + 0.005]:
+            del self._deadlines[stream_id]
+            connection = self._connecting.pop(stream_id, None)
+            if connection is not None:  # its stream waits for the connection: let that fail
+                yield commands.CloseConnection(connection)
+            elif stream_id in self.streams:
+                yield from self.event_to_child(self.streams[stream_id], Tick())
+        if self._deadlines:
+            earliest = min(self._deadlines.items(), key=lambda item: item[1])
+            yield from self.arm(*earliest)
+
+    # ---- connections
+
+    def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> Commands:
+        """Also note which connection the stream waits for, so that its deadline can end the wait."""
+        stream = self.command_sources.get(event)
+        yield from super().get_connection(event, reuse=reuse)
+        if isinstance(stream, LinkStream):
+            for connection, waiting in self.waiting_for_establishment.items():
+                if event in waiting:
+                    self._connecting[stream.stream_id] = connection
+
+    def abandon(self, connection: Connection) -> Commands:
+        """Give up a connection whose answer is not wanted any more; what it still says is dropped."""
+        self._abandoned.add(connection)  # also where it is closing: the news of that may still be on its way
+        if connection.state is not ConnectionState.CLOSED:
+            yield commands.CloseConnection(connection)

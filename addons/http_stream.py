@@ -1,0 +1,412 @@
+"""One exchange on the wire: attempts, failover, timeouts, keep-alives, errors in the client's shape.
+
+What to send next and what an answer means is decided in `attempts`, `replies` and the bridge, by functions that are
+called directly and never raise; here is only how bytes and time move.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mitmproxy.connection import Server
+from mitmproxy.flow import Error
+from mitmproxy.http import Response
+from mitmproxy.proxy import events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    ErrorCode,
+    GetHttpConnection,
+    HttpErrorHook,
+    HttpResponseHeadersHook,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+    SendHttp,
+)
+
+from addons import attempts, messages, replies
+from addons.encoding import Decompressor, TooLarge, decompressor
+from addons.exchange import Attempt, Exchange, Outgoing, Reply, Wait
+from addons.intake import Commands, Intake, Verdict
+from addons.replies import INTERNAL
+from translators.answer import Head
+from translators.model import ApiError
+
+if TYPE_CHECKING:
+    from addons.gateway import LinkLayer
+
+_BROKEN = ErrorCode.GENERIC_SERVER_ERROR
+_ANSWER = (ResponseData, ResponseHeaders, ResponseEndOfMessage, ResponseTrailers)
+
+
+def _nothing() -> Commands:
+    yield from ()
+
+
+class Tick(events.Event):
+    """A deadline of a stream has come."""
+
+
+class LinkStream(Intake):
+    """One exchange on the wire."""
+
+    def __init__(self, context: Context, stream_id: int, parent: LinkLayer) -> None:
+        super().__init__(context, stream_id, parent)
+        self.exchange: Exchange | None = None
+        self.inflate: Decompressor | None = None
+        self.packed = b""  # compressed bytes that did not make a plain one yet
+        self.outgoing: Outgoing | None = None
+        self.begun = False  # the head of the answer went to the client
+        self.early = False  # it did before the upstream said anything
+        self.opened_at = 0.0
+        self.attempt_at = 0.0
+        self.heard_at = 0.0  # when the upstream last said something, monotonic
+        self.sent_at = 0.0  # when the client last got something
+        self.shown_at = 0.0
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, _ANSWER):  # what comes after the end is the rest of something that is over
+            return self.server_state(event) if self.answering else _nothing()
+        if isinstance(event, Tick):
+            return self.guarded(self.on_tick())
+        return super()._handle_event(event)
+
+    def crashed(self) -> Commands:
+        self.parent.disarm(self.stream_id)
+        if self.begun or self.exchange is None:  # too late for an answer of its own, or too early for its shape
+            yield SendHttp(ResponseProtocolError(self.stream_id, INTERNAL.message, _BROKEN), self.context.client)
+            self.client_state = self.server_state = self.state_errored
+            self.flow.live = False
+            yield DropStream(self.stream_id)
+        else:
+            yield from self.deliver(replies.refusal(self.exchange, INTERNAL))
+
+    def open(self) -> Commands:
+        opened = self.link.open(self.flow, self.taken)
+        if isinstance(opened, Reply):
+            yield from self.deliver(opened)
+        else:
+            self.exchange, self.opened_at = opened, time.monotonic()
+            yield from self.try_next()
+
+    # ------------------------------------------------------------------------------------------ attempts
+
+    def try_next(self) -> Commands:
+        """Attempts, until one could be sent; without a target left, the answer is the last error."""
+        assert self.exchange is not None
+        while True:
+            step = attempts.next_attempt(self.exchange)
+            if isinstance(step, Reply):
+                yield from self.deliver(step)
+                return
+            if isinstance(step, Wait):
+                yield from self.wait(step.seconds)
+                return
+            if (yield from self.connect(step)):
+                yield from self.send(step)
+                return
+            if (yield from self.check_killed(True)):
+                self.parent.disarm(self.stream_id)
+                return
+
+    def state_waiting(self, event: events.Event) -> Commands:
+        """Between two attempts at the same target: the deadline goes on."""
+        yield from ()
+
+    def connect(self, out: Outgoing) -> Verdict:
+        assert self.exchange is not None
+        self.attempt_at = time.monotonic()
+        if out.connect_timeout:
+            yield from self.parent.arm(self.stream_id, self.attempt_at + out.connect_timeout)
+        connection, error = yield GetHttpConnection((out.host, out.port), out.scheme == "https", out.via, "tcp")
+        self.parent.disarm(self.stream_id)
+        if error:
+            late = out.connect_timeout and time.monotonic() >= self.attempt_at + out.connect_timeout - 0.01
+            attempts.failed(self.exchange, attempts.not_connected(self.exchange, "timed out" if late else str(error)))
+            return False
+        self.context.server = self.flow.server_conn = connection
+        return True
+
+    def send(self, out: Outgoing) -> Commands:
+        request = messages.request(out.scheme, out.host, out.port, out.method, out.path, out.headers, out.body)
+        self.outgoing = out
+        self.server_state = self.state_answer_head
+        server = self.context.server
+        yield SendHttp(RequestHeaders(self.stream_id, request, not out.body), server)
+        if out.body:
+            yield SendHttp(RequestData(self.stream_id, out.body), server)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), server)
+        self.heard_at = time.monotonic()
+        yield from self.arm()
+
+    def give_up(self) -> Commands:
+        """End an attempt that is still in flight."""
+        if isinstance(self.context.server, Server):
+            yield from self.parent.abandon(self.context.server)
+
+    # ------------------------------------------------------------------------------------------ the answer
+
+    @property
+    def answering(self) -> bool:
+        """Whether an attempt is in flight."""
+        return self.server_state in (self.state_answer_head, self.state_answer_body)
+
+    def state_answer_head(self, event: events.Event) -> Commands:
+        assert self.exchange is not None
+        if not isinstance(event, ResponseHeaders):
+            return
+        self.heard_at = time.monotonic()
+        limit = attempts.answer_limit(self.exchange)
+        try:
+            self.inflate = decompressor(event.response.headers.get("content-encoding", ""), limit)
+        except ValueError:
+            self.inflate = None  # passed on as it is; a translation will say that it cannot be read
+        attempts.answer_begins(self.exchange, event.response)
+        self.server_state = self.state_answer_body
+        yield from ()
+
+    def state_answer_body(self, event: events.Event) -> Commands:
+        if self.begun and not self.early and self.inflate is None and isinstance(event, ResponseData):
+            return self.pass_on(event.data)
+        return self.guarded(self.hear(event))
+
+    def pass_on(self, data: bytes) -> Commands:
+        """A piece of a stream that has begun: the path that every token takes."""
+        assert self.exchange is not None
+        attempt = self.exchange.attempts[-1]
+        answer = attempt.answer
+        assert answer is not None
+        self.heard_at = time.monotonic()
+        attempt.received.add(data)
+        out = answer.feed(data, data)
+        if out:
+            yield from self.write(out)
+        if answer.failure is not None and answer.done:
+            yield from self.forward(attempt, b"", False)
+
+    def hear(self, event: events.Event) -> Commands:
+        """The beginning of an answer, its end, and all of one that is not a plain stream."""
+        assert self.exchange is not None
+        attempt = self.exchange.attempts[-1]
+        if isinstance(event, ResponseData):
+            self.heard_at = time.monotonic()
+            out = self.read(attempt, event.data)
+            yield from self.forward(attempt, out, False)
+        elif isinstance(event, ResponseEndOfMessage):
+            assert attempt.answer is not None
+            rest, self.packed = self.packed, b""
+            yield from self.forward(attempt, attempt.answer.feed(b"", rest), True)
+
+    def read(self, attempt: Attempt, raw: bytes) -> bytes:
+        """One piece of the upstream's body, through the answer: what the client gets for it."""
+        answer = attempt.answer
+        assert answer is not None and self.exchange is not None
+        plain = raw
+        if self.inflate is not None:
+            try:
+                plain = self.inflate.feed(raw)
+            except (ValueError, TooLarge) as error:
+                what = "is too large" if isinstance(error, TooLarge) else f"is not of its content-encoding: {error}"
+                return answer.broken(ApiError(502, "server", f"the upstream's answer {what}"))
+            raw = self.packed + raw
+            self.packed = b"" if plain else raw  # nothing to read yet: it goes on with the next piece
+            raw = plain if self.early else raw  # the client was told of no encoding
+            if not plain:
+                return b""
+        attempt.received.add(plain)
+        out = answer.feed(plain, raw)
+        if answer.head is None and attempt.received.size > attempts.answer_limit(self.exchange):
+            if answer.status >= 300:  # an error body of which we have seen enough
+                return answer.feed(b"", b"")
+            return answer.broken(ApiError(502, "server", "the upstream's answer is too large"))
+        return out
+
+    def forward(self, attempt: Attempt, out: bytes, ended: bool) -> Commands:
+        """Pass on what the answer gave. `ended`: the upstream's message is over, its connection may be used again."""
+        answer = attempt.answer
+        assert answer is not None and self.exchange is not None
+        if answer.error is not None:
+            attempts.failed(self.exchange)
+            if not ended:
+                yield from self.give_up()
+            yield from self.end_in_stream(answer.error) if self.early else self.retry()
+            return
+        head = answer.head
+        if head is not None and not head.streamed:
+            if not ended:
+                yield from self.give_up()
+            yield from self.deliver(replies.whole(self.exchange, head, out))
+            return
+        if head is not None and not self.begun and not (yield from self.begin(self.stream_head(head))):
+            return
+        self.early = self.early and head is None
+        if out:
+            yield from self.write(out)
+        if ended or (answer.failure is not None and answer.done):
+            if not ended:
+                yield from self.give_up()
+            yield from self.finish()
+
+    def stream_head(self, head: Head) -> Response:
+        assert self.exchange is not None
+        return replies.stream_head(self.exchange, head, self.flow.request.http_version)
+
+    def begin(self, response: Response) -> Verdict:
+        """Send the head of a streamed answer."""
+        self.flow.response = response
+        self.begun = True
+        if (yield from self.show_headers()):
+            self.parent.disarm(self.stream_id)
+            yield from self.give_up()
+            return False
+        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, False), self.context.client)
+        self.sent_at = time.monotonic()
+        yield from self.arm()
+        return True
+
+    def begin_early(self) -> Commands:
+        """Nothing came yet: show the client that we live. From now on errors are in the stream, with no retry."""
+        assert self.exchange is not None
+        self.early = True
+        if (yield from self.begin(self.stream_head(replies.early_head(self.exchange)))):
+            yield from self.ping()
+
+    def ping(self) -> Commands:
+        assert self.exchange is not None
+        answer = self.exchange.attempts[-1].answer
+        alive = self.exchange.codec.keep_alive() if answer is None or self.early else answer.keep_alive()
+        self.sent_at = time.monotonic()
+        if alive:
+            yield SendHttp(ResponseData(self.stream_id, alive), self.context.client)
+
+    def end_in_stream(self, error: ApiError) -> Commands:
+        """An error after an early head."""
+        assert self.exchange is not None
+        yield from self.write(replies.stream_error(self.exchange, error))
+        yield from self.finish()
+
+    def write(self, out: bytes) -> Commands:
+        assert self.exchange is not None
+        self.exchange.sent.add(out)
+        self.sent_at = self.heard_at
+        yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
+        if self.sent_at - self.shown_at >= 0.5:
+            self.shown_at = self.sent_at
+            self.link.show(self.flow, self.exchange)
+
+    def finish(self) -> Commands:
+        """The end of a streamed answer."""
+        assert self.exchange is not None
+        self.parent.disarm(self.stream_id)
+        self.server_state = self.state_done
+        self.link.close(self.flow, self.exchange)
+        yield from self.send_response(already_streamed=True)
+
+    def retry(self) -> Commands:
+        """Go on with the next attempt, but not from within the end of the last one: its connection is not free yet."""
+        self.inflate, self.packed = None, b""
+        yield from self.wait(0)
+
+    def wait(self, seconds: float) -> Commands:
+        self.server_state = self.state_waiting
+        yield from self.parent.arm(self.stream_id, time.monotonic() + seconds)
+
+    def deliver(self, reply: Reply) -> Commands:
+        """Send an answer in one piece."""
+        self.parent.disarm(self.stream_id)
+        self.server_state = self.state_done
+        length = (b"content-length", str(len(reply.body)).encode())
+        response = messages.response(reply.status, reply.headers, reply.body, (length,))
+        self.flow.response = response
+        if self.exchange is not None:
+            self.exchange.sent.add(reply.body)
+            self.link.close(self.flow, self.exchange)
+        if not (yield from self.show_headers()):
+            yield from self.send_response()
+
+    def show_headers(self) -> Verdict:
+        """mitmproxy's `responseheaders` hook, where somebody listens."""
+        if self.link.wants("responseheaders"):
+            yield HttpResponseHeadersHook(self.flow)
+            return (yield from self.check_killed(True))
+        return False
+
+    # ------------------------------------------------------------------------------------------ time
+
+    def arm(self) -> Commands:
+        """Set the next deadline: the upstream's silence, the whole time, or a keep-alive."""
+        out, exchange = self.outgoing, self.exchange
+        assert out is not None and exchange is not None
+        silence = out.idle_timeout if exchange.attempts[-1].received.size else out.first_byte_timeout
+        deadlines = [self.heard_at + silence] if silence else []
+        if out.total_timeout:
+            deadlines.append(self.attempt_at + out.total_timeout)
+        if self.begun and exchange.settings.keepalive:
+            deadlines.append(self.sent_at + exchange.settings.keepalive)
+        if not self.begun and exchange.begins_early:
+            deadlines.append(self.opened_at + exchange.begins_early)
+        if deadlines:
+            yield from self.parent.arm(self.stream_id, min(deadlines))
+
+    def on_tick(self) -> Commands:
+        if self.server_state == self.state_waiting:
+            yield from self.try_next()
+            return
+        out, exchange = self.outgoing, self.exchange
+        if exchange is None or out is None or not self.answering:
+            return
+        now = time.monotonic() + 0.005
+        attempt = exchange.attempts[-1]
+        began = bool(attempt.received.size)
+        silence = out.idle_timeout if began else out.first_byte_timeout
+        if silence and now >= self.heard_at + silence:
+            what = "fell silent" if began else "did not answer"
+            yield from self.broke(ApiError(504, "timeout", f"the upstream {what} for {silence:g} seconds"))
+        elif out.total_timeout and now >= self.attempt_at + out.total_timeout:
+            yield from self.broke(
+                ApiError(504, "timeout", f"the upstream was not done within {out.total_timeout:g} seconds")
+            )
+        else:
+            keepalive = exchange.settings.keepalive
+            if self.begun and keepalive and now >= self.sent_at + keepalive:
+                yield from self.ping()
+            elif not self.begun and exchange.begins_early and now >= self.opened_at + exchange.begins_early:
+                yield from self.begin_early()
+            yield from self.arm()
+
+    # ------------------------------------------------------------------------------------------ trouble
+
+    def broke(self, error: ApiError) -> Commands:
+        """The upstream's answer will not go on."""
+        assert self.exchange is not None
+        attempt = self.exchange.attempts[-1]
+        yield from self.give_up()
+        if attempt.answer is None:
+            attempts.failed(self.exchange, error)
+            yield from self.end_in_stream(error) if self.early else self.retry()
+        else:
+            yield from self.forward(attempt, attempt.answer.broken(error), False)
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
+        if isinstance(event, ResponseProtocolError) and self.answering and self.exchange is not None:
+            yield from self.broke(attempts.disconnected(self.exchange))
+            return
+        self.parent.disarm(self.stream_id)
+        if isinstance(event, RequestProtocolError) and self.exchange is not None:
+            self.link.cancelled(self.flow, self.exchange)
+        if self.server_state == self.state_waiting:  # no upstream to tell
+            self.client_state = self.server_state = self.state_errored
+            self.flow.error = Error(event.message)
+            yield HttpErrorHook(self.flow)
+            self.flow.live = False
+            yield DropStream(self.stream_id)
+            return
+        yield from super().handle_protocol_error(event)

@@ -1,0 +1,281 @@
+"""The one addon that touches a flow: options, settings and their reload, and the life of every exchange.
+
+`http_stream.LinkStream` calls it when a request comes and when its exchange is over; in between the exchange carries
+all that is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+import time
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+
+from mitmproxy import ctx, exceptions, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Client
+from mitmproxy.contentviews import Contentview, registry
+from mitmproxy.hooks import UpdateHook
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import layer
+from mitmproxy.proxy.layers import modes, tls
+from mitmproxy.proxy.layers.http import HTTPMode
+from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
+
+from addons import credentials, log
+from addons.credentials import Taken
+from addons.encoding import too_large
+from addons.exchange import METADATA, Exchange, Reply
+from addons.gateway import LinkLayer
+from addons.opening import Opening
+from addons.routing import Router
+from addons.settings import Reverse, Settings, SettingsError, changed_listen, check_reachable, environment, load
+from translators import CODECS
+from translators.model import ApiError
+
+logger = logging.getLogger("llm_link")
+
+
+class Link:
+    """Options, settings, and the life of every exchange."""
+
+    def __init__(self, views: Sequence[Contentview] = ()) -> None:
+        self._views = views
+        self._live: dict[str, Exchange] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._stamp: float | None = None
+        self.settings = Settings()
+        self.router = Router(self.settings)
+        self.body_limit = self.settings.limits.request_body
+
+    # ------------------------------------------------------------------------------------------ mitmproxy's hooks
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option("llm_link_config", str, "", "Path of LLM Link's config file (YAML); empty: no file.")
+        loader.add_option("llm_link_policy", str, "", "strict, balanced or max_compat; overrides the file.")
+        loader.add_option(
+            "llm_link_protocol", str, "", "Protocol of the reverse target, where its host is not in the catalogue."
+        )
+        for view in self._views:
+            registry.register(view)
+
+    def configure(self, updated: set[str]) -> None:
+        if not updated & {"llm_link_config", "llm_link_policy", "llm_link_protocol", "mode"}:
+            return
+        try:
+            self._use(self._load())
+        except SettingsError as error:
+            raise exceptions.OptionsError(f"LLM Link: {error}") from None
+        # The checks of a request need the Host that the client sent; an unreachable target must not end the connection.
+        ctx.options.update(keep_host_header=True, connection_strategy="lazy")
+
+    def running(self) -> None:
+        self._log()
+        for line in (self.settings.start_line, *self.settings.warnings):
+            logger.info(line)
+        self._listen()
+        if self._path() is not None:
+            self._stamp = self._stat()
+            self._watch = asyncio.create_task(self._reload())
+
+    def done(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def client_connected(self, client: Client) -> Awaitable[None] | None:
+        peer = client.peername[0] if client.peername else ""
+        if not credentials.serves(peer, _named_host(client.proxy_mode)):
+            client.error = "only loopback peers are served; name a host to listen on to serve others"
+            logger.warning("closed a connection from %s: %s", peer, client.error)
+        return None if _started() else _starting()
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        layers = nextlayer.context.layers
+        if nextlayer.layer is not None or not layers or not isinstance(layers[0], modes.ReverseProxy):
+            return
+        if len(layers) == 1 and starts_like_tls_record(nextlayer.data_client()):
+            nextlayer.layer = tls.ClientTLSLayer(nextlayer.context)
+        elif len(layers) == 1 or (len(layers) == 2 and isinstance(layers[1], tls.ClientTLSLayer)):
+            nextlayer.layer = LinkLayer(nextlayer.context, HTTPMode.transparent, self)
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        """An upstream is reached through its egress proxy: log in there, where that is asked for."""
+        for upstream in self.settings.upstreams.values():
+            proxy = upstream.proxy
+            if proxy and proxy.login and (proxy.host, proxy.port) == flow.server_conn.address:
+                login = base64.b64encode(proxy.login.get_secret_value().encode()).decode()
+                flow.request.headers["proxy-authorization"] = f"Basic {login}"
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        if flow.is_replay == "request":  # runs outside our stream, with the credentials gone
+            flow.metadata.pop(METADATA, None)
+            error = ApiError(501, "not_built", "replaying an exchange of LLM Link is not built yet")
+            status, headers, body = CODECS["openai-chat"].render_error(error)
+            flow.response = http.Response.make(status, body, headers)
+
+    def wants(self, hook: str) -> bool:
+        """Whether anybody listens to `requestheaders` or `responseheaders`: a script, a view, or one of mitmproxy's own
+        addons whose option is set. A hook is a walk over all addons, twice, and costs more than a translation."""
+        options, addons = ctx.options, ctx.master.addons
+        if options.modify_headers or options.proxyauth or addons.get("view") is not None:
+            return True
+        scripts = addons.get("scriptloader")
+        return scripts is not None and any(hasattr(script.ns, hook) for script in scripts.addons)
+
+    # ------------------------------------------------------------------------------------------ settings
+
+    def _load(self) -> Settings:
+        environ, notes = environment(Path.cwd(), os.environ)
+        for note in notes:
+            logger.info(note)
+        settings = load(
+            self._path(),
+            environ,
+            policy=ctx.options.llm_link_policy,
+            reverse=_reverse(ctx.options.mode),
+            protocol=ctx.options.llm_link_protocol,
+        )
+        host = self._host()
+        check_reachable(host, settings)
+        return settings.served_on(host)
+
+    def _host(self) -> str | None:
+        """The address that the command line or the mode names."""
+        hosts = (ProxyMode.parse(mode).listen_host(ctx.options.listen_host) for mode in ctx.options.mode)
+        return next((host for host in hosts if host), None)
+
+    def _path(self) -> Path | None:
+        name = ctx.options.llm_link_config or os.environ.get("LLM_LINK_CONFIG", "")
+        return Path(name).expanduser() if name else None
+
+    def _use(self, settings: Settings) -> None:
+        self.router = Router(settings)
+        self.settings = settings
+        self.body_limit = settings.limits.request_body
+
+    def _stat(self) -> float | None:
+        path = self._path()
+        try:
+            return path.stat().st_mtime if path is not None else None
+        except OSError:
+            return None
+
+    async def _reload(self) -> None:
+        """Watch the config file. A bad change is reported, and the old config stays."""
+        while True:
+            await asyncio.sleep(0.5)
+            stamp = self._stat()
+            if stamp is None or stamp == self._stamp:
+                continue
+            self._stamp = stamp
+            try:
+                settings = self._load()
+            except SettingsError as error:
+                logger.error("the changed config is not used: %s", error)
+                continue
+            if changed_listen(self.settings, settings):
+                logger.warning("a changed `listen` needs a restart")
+            self._use(settings)
+            self._log()
+            logger.info("the changed config is in use")
+            for line in settings.warnings:
+                logger.info(line)
+
+    def _log(self) -> None:
+        path = self._path()
+        log.configure(self.settings.logging, path.parent if path is not None else Path.cwd())
+
+    def _listen(self) -> None:
+        """Listen where the file says, unless the command line says otherwise."""
+        listen = self.settings.listen
+        named = ctx.options.listen_host or ctx.options.listen_port
+        if listen is None or named or any(ProxyMode.parse(mode).custom_listen_port for mode in ctx.options.mode):
+            return
+        host = listen.host or ""
+        at = f"{f'[{host}]' if ':' in host else host}:{listen.port}" if host else f"{listen.port}"
+        ctx.options.update(mode=[f"{mode}@{at}" for mode in ctx.options.mode])
+
+    # ------------------------------------------------------------------------------------------ a request comes
+
+    def take(self, request: http.Request) -> Taken:
+        """Take the credentials out of a request, before anybody else sees it."""
+        taken = credentials.take(request.headers.fields, request.path)
+        request.headers.fields = taken.fields
+        if taken.path != request.path:
+            request.path = taken.path
+        return taken
+
+    def open(self, flow: http.HTTPFlow, taken: Taken) -> Exchange | Reply:
+        """What to do with a request whose body is here: an exchange to try, or an answer at once."""
+        opened = Opening(flow, taken, self.settings, self.router).open()
+        if isinstance(opened, Exchange):
+            self._live[flow.id] = opened
+        return opened
+
+    def body_too_large(self, flow: http.HTTPFlow, taken: Taken) -> Reply:
+        """The answer to a request whose body is more than we take."""
+        return Opening(flow, taken, self.settings, self.router).refuse(too_large(self.body_limit).error)
+
+    # ------------------------------------------------------------------------------------------ the record
+
+    def show(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Let mitmweb see a stream that is still running: the bounded copy so far."""
+        if ctx.master.addons.get("view") is None:
+            return
+        if flow.response is not None:
+            flow.response.data.content = exchange.sent.data
+        flow.metadata[METADATA] = exchange.record()
+        ctx.master.addons.trigger(UpdateHook([flow]))
+
+    def cancelled(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The client hung up. After the end of the answer that is no matter."""
+        if flow.id in self._live:
+            exchange.cancelled = True
+            self.close(flow, exchange)
+
+    def close(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The exchange is over: write its record, and let go of what is live."""
+        if self._live.pop(flow.id, None) is None:
+            return
+        exchange.ended_at = time.time()
+        attempt = exchange.attempt
+        if attempt is not None:
+            attempt.ended_at = attempt.ended_at or exchange.ended_at
+            if attempt.answer is not None and attempt.answer.failure is not None:
+                exchange.error = attempt.answer.failure
+                if attempt.answer.crash is not None:
+                    logger.error("request %s", exchange.seed.id, exc_info=attempt.answer.crash)
+        if flow.response is not None and exchange.streaming:
+            flow.response.data.content = exchange.sent.data
+        try:
+            flow.metadata[METADATA] = exchange.record()
+        except Exception:
+            logger.exception("request %s: its record could not be written", exchange.seed.id)
+        log.exchange_line(exchange)
+
+
+def _reverse(specs: Sequence[str]) -> Reverse | None:
+    for spec in specs:
+        mode = ProxyMode.parse(spec)
+        if isinstance(mode, ReverseMode):
+            return Reverse(mode.scheme, mode.address[0], mode.address[1])
+    return None
+
+
+def _started() -> bool:
+    """mitmproxy listens before its addons are ready; a request in between makes one of them log an error, and an error
+    during the start ends the process."""
+    config = ctx.master.addons.get("tlsconfig")
+    return config is None or getattr(config, "certstore", None) is not None
+
+
+async def _starting() -> None:
+    while not _started():
+        await asyncio.sleep(0.01)
+
+
+def _named_host(mode: ProxyMode) -> str | None:
+    return mode.listen_host(ctx.options.listen_host) or None

@@ -1,0 +1,145 @@
+"""What a request is, once its body is here: answered at once, refused, or an exchange with targets to try.
+
+Whatever is wrong becomes an error in the shape of the surface's protocol: nothing is raised from here.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+import msgspec
+from mitmproxy import http
+
+from addons import credentials, replies, surfaces
+from addons.credentials import Taken
+from addons.encoding import decode_request, too_large
+from addons.exchange import METADATA, Exchange, Reply
+from addons.log import logger
+from addons.routing import Router
+from addons.settings import Settings
+from translators import CODECS
+from translators.body import top_level, typed
+from translators.codec import Seed, Wire
+from translators.model import ApiError, BadRequest
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_JSON = {"content-type": "application/json"}
+_TEXT = {"content-type": "text/plain; charset=utf-8"}
+_STRING = msgspec.json.Decoder(str)
+
+# Answered whoever asks, and without a look at the rest of the request.
+_OPEN: dict[str, tuple[dict[str, str], bytes]] = {
+    "health": (_JSON, b'{"status":"ok"}'),
+    "probe": (_TEXT, b"Ollama is running"),
+}
+# What Ollama's clients ask at their start: a version that is new enough for all of them, and what is loaded.
+_FIXED = {"version": b'{"version":"0.40.0"}', "running": b'{"models":[]}'}
+
+# purpose -> status, kind and text of the refusal
+_REFUSED: dict[str, Callable[[str, str], BadRequest]] = {
+    "unknown": lambda method, path: BadRequest(f"there is nothing at {method} {path}", status=404, kind="not_found"),
+    "method": lambda method, path: BadRequest(f"{path} does not take {method}", status=404, kind="not_found"),
+    "unbuilt": lambda method, path: BadRequest(f"{path} is not built yet", status=501, kind="not_built"),
+    "upgrade": lambda method, path: BadRequest(f"{path} is served over HTTP only", status=426, kind="not_built"),
+}
+
+
+class Opening:
+    """One request on its way in."""
+
+    def __init__(self, flow: http.HTTPFlow, taken: Taken, settings: Settings, router: Router) -> None:
+        self._flow, self._settings, self._router = flow, settings, router
+        request = flow.request
+        self._surface = surfaces.find(request.method, request.path, request.headers)
+        codec = CODECS[self._surface.protocol]
+        seed = Seed("".join(_ALPHABET[b & 31] for b in secrets.token_bytes(24)), int(time.time()))
+        self._exchange = Exchange(settings, self._surface, codec, seed, taken)
+
+    def open(self) -> Exchange | Reply:
+        try:
+            return self._open()
+        except BadRequest as error:
+            return self.refuse(error.error)
+        except Exception:
+            logger.exception("request %s failed", self._exchange.seed.id)
+            return self.refuse(replies.INTERNAL)
+
+    def refuse(self, error: ApiError) -> Reply:
+        """An error before any upstream was asked: to the client, the log and the record."""
+        exchange = self._exchange
+        reply = replies.refusal(exchange, error)
+        exchange.ended_at = time.time()
+        self._flow.metadata[METADATA] = exchange.record()
+        logger.info("request %s: %d %s", exchange.seed.id, reply.status, error.message[:300])
+        return reply
+
+    def _open(self) -> Exchange | Reply:
+        purpose = self._surface.purpose
+        if purpose in _OPEN:
+            headers, body = _OPEN[purpose]
+            return self._answer(body if self._flow.request.method != "HEAD" else b"", headers)
+        self._check_surface()
+        key = self._admit()
+        if purpose == "models":
+            return self._answer(self._exchange.codec.render_models(self._router.known_models()))
+        if purpose == "model":
+            return self._answer(self._model())
+        if purpose in _FIXED:
+            return self._answer(_FIXED[purpose])
+        self._read()
+        self._route(key)
+        return self._exchange
+
+    def _answer(self, body: bytes, headers: dict[str, str] = _JSON) -> Reply:
+        return Reply(200, {**headers, **replies.own_headers(self._exchange)}, body)
+
+    def _check_surface(self) -> None:
+        surface, request = self._surface, self._flow.request
+        if surface.namespace != "default":
+            raise BadRequest(f"there is no namespace {surface.namespace!r}", status=404, kind="not_found")
+        purpose: str = surface.purpose
+        if purpose not in _REFUSED and surface.protocol not in self._settings.protocols:
+            purpose = "unknown"
+        if purpose in _REFUSED:
+            raise _REFUSED[purpose](request.method, request.path.partition("?")[0][:200])
+
+    def _admit(self) -> credentials.ClientKey | None:
+        headers = self._flow.request.headers
+        host, origin = headers.get("host"), headers.get("origin")
+        return credentials.admit(self._exchange.taken, self._settings, host=host, origin=origin)
+
+    def _body(self) -> bytes:
+        request, limit = self._flow.request, self._settings.limits.request_body
+        body = request.raw_content or b""
+        if encodings := request.headers.get("content-encoding"):
+            return decode_request(body, encodings, limit)
+        if len(body) > limit:
+            raise too_large(limit)
+        return body
+
+    def _read(self) -> None:
+        exchange, request = self._exchange, self._flow.request
+        fields = exchange.fields = request.headers.fields
+        headers = {k.decode("latin-1").lower(): v.decode("utf-8", "replace") for k, v in fields}
+        exchange.wire = Wire(self._surface.path, self._body(), headers, request.method)
+        exchange.model, exchange.stream = exchange.codec.peek(exchange.wire)
+
+    def _route(self, key: credentials.ClientKey | None) -> None:
+        exchange = self._exchange
+        route = self._router.resolve(exchange.model)
+        if key is not None and not key.allows(exchange.model, [target.address for target in route.targets]):
+            raise BadRequest(f"this key may not use the model {exchange.model!r}", status=403, kind="permission")
+        exchange.targets = list(route.targets)
+
+    def _model(self) -> bytes:
+        """One model, named in the path or, for `/api/show`, in the body."""
+        name = self._surface.name
+        if not name:
+            fields = top_level(self._body())
+            name = next((typed(fields, key, _STRING) for key in ("model", "name") if key in fields), "")
+        found = next((model for model in self._router.known_models() if model.id == name), None)
+        if found is None:
+            raise BadRequest(f"model {name!r} is not known here", "model", status=404, kind="not_found")
+        return self._exchange.codec.render_model(found)

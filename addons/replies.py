@@ -1,0 +1,92 @@
+"""What the client gets: heads of streams, answers in one piece, errors in its protocol's shape, and our own headers."""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+
+from mitmproxy import http
+
+from addons import messages
+from addons.exchange import Exchange, Reply
+from translators.answer import Head
+from translators.codec import CountingCodec
+from translators.events import Failure
+from translators.model import ApiError, BadRequest, Request
+from translators.policy import header as warnings_header
+from translators.tokens import estimate
+
+INTERNAL = ApiError(502, "server", "LLM Link failed on this request; its log says why")
+_NO_COUNT = frozenset((404, 405, 501))  # how an upstream says that it does not count tokens
+
+
+def own_headers(exchange: Exchange) -> dict[str, str]:
+    """The `x-llm-link-*` headers of the contract."""
+    headers = {"x-llm-link-request-id": exchange.seed.id}
+    sent = [attempt for attempt in exchange.attempts if attempt.outgoing is not None]
+    if sent:
+        headers["x-llm-link-upstream"] = sent[-1].target.address.encode("ascii", "replace").decode()
+        headers["x-llm-link-attempts"] = str(len(sent))
+    if warnings := warnings_header(exchange.warnings):
+        headers["x-llm-link-warnings"] = warnings
+    return headers
+
+
+def early_head(exchange: Exchange) -> Head:
+    """The head of a streamed answer of which the upstream has said nothing yet."""
+    encoder = exchange.codec.encoder(Request(stream=True), exchange.seed)
+    return Head(200, {"content-type": encoder.content_type, "cache-control": "no-cache"}, True)
+
+
+def stream_error(exchange: Exchange, error: ApiError) -> bytes:
+    """An error in a stream that had an early head."""
+    exchange.error = error
+    return exchange.codec.encoder(Request(stream=True), exchange.seed).encode(Failure(error))
+
+
+def stream_head(exchange: Exchange, head: Head, http_version: str) -> http.Response:
+    """The head of a streamed answer."""
+    more = ((b"transfer-encoding", b"chunked"),) if http_version == "HTTP/1.1" else ()
+    exchange.head_at, exchange.status, exchange.streaming = time.time(), head.status, True
+    return messages.response(head.status, {**head.headers, **own_headers(exchange)}, None, more)
+
+
+def whole(exchange: Exchange, head: Head, body: bytes) -> Reply:
+    """An answer in one piece."""
+    exchange.head_at, exchange.status = time.time(), head.status
+    return Reply(head.status, {**head.headers, **own_headers(exchange)}, body)
+
+
+def last_error(exchange: Exchange) -> Reply:
+    """The answer where no attempt was good. The upstream's own bytes where it speaks the client's protocol."""
+    attempt = exchange.attempt
+    error = attempt.error if attempt is not None and attempt.error is not None else INTERNAL
+    if exchange.surface.purpose == "count_tokens" and error.status in _NO_COUNT:
+        return _estimated(exchange)
+    answer = attempt.answer if attempt is not None else None
+    reply = answer.reply if answer is not None and answer.reply is not None else exchange.codec.render_error(error)
+    exchange.error, exchange.status = error, reply[0]
+    return Reply(reply[0], {**reply[1], **own_headers(exchange)}, reply[2])
+
+
+def refusal(exchange: Exchange, error: ApiError) -> Reply:
+    """An error of ours, before any upstream was asked."""
+    status, headers, body = exchange.codec.render_error(error)
+    exchange.error, exchange.status = error, status
+    return Reply(status, {**headers, **own_headers(exchange)}, body)
+
+
+def _estimated(exchange: Exchange) -> Reply:
+    """Tokens counted here, on the high side, where the upstream cannot."""
+    codec = cast(CountingCodec, exchange.codec)  # only such a protocol has this surface
+    try:
+        asked = codec.parse_count_request(exchange.wire)
+    except BadRequest as error:
+        return refusal(exchange, error.error)
+    exchange.error, exchange.status = None, 200
+    headers = {
+        "content-type": "application/json",
+        **own_headers(exchange),
+        "x-llm-link-warnings": "input_tokens=estimated",
+    }
+    return Reply(200, headers, codec.render_count_response(estimate(asked)))

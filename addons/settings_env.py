@@ -1,0 +1,109 @@
+"""Files of environment variables: `NAME=VALUE` a line, `export` before it allowed, `#` for comments.
+
+A value stands bare (up to ` #`), in single quotes as it is, or in double quotes with the escapes n, r, t, " and the
+backslash. Nothing is expanded and no value goes over several lines.
+
+`.env` of the working directory is not trusted with more than keys: a cloned repository must not be able to send anyone
+elsewhere. It must belong to the user, and fills only `*_API_KEY` variables that are not set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .settings_yaml import MAX_BYTES, Problem, SettingsError
+
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+_QUOTED = re.compile(r"""(?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)")\s*(?:#.*)?""")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The whole file, for `--env-file`. Raises `SettingsError` with every line that is none of the above."""
+    values, problems = _parse(_read(path), str(path))
+    if problems:
+        raise SettingsError(problems)
+    return values
+
+
+def environment(cwd: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The environment with what `.env` of `cwd` may add, and what to tell the user about it."""
+    path = cwd / ".env"
+    merged = dict(environ)
+    try:
+        found = path.stat()
+    except OSError:
+        return merged, []
+    refusal = _refusal(found)
+    if refusal:
+        return merged, [f"{path} is not read: {refusal}"]
+    try:
+        values, problems = _parse(_read(path), str(path))
+    except SettingsError as error:
+        return merged, [str(error)]
+    keys = {name: value for name, value in values.items() if name.endswith("_API_KEY") and value}
+    added = {name: value for name, value in keys.items() if not environ.get(name)}
+    merged.update(added)
+    others = sorted(values.keys() - keys.keys())
+    notes = [f"{problem} (ignored)" for problem in problems]
+    notes += [f"{path}: only *_API_KEY names are taken; ignored: {', '.join(others)}"] if others else []
+    notes += [f"{path}: {', '.join(sorted(added))} taken from it"] if added else []
+    return merged, notes
+
+
+def _refusal(found: os.stat_result) -> str:
+    if not stat.S_ISREG(found.st_mode):
+        return "it is no regular file"
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        return "it belongs to another user"
+    return ""
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise SettingsError([Problem(str(path), 0, "", f"is larger than {MAX_BYTES >> 20} MiB")])
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise SettingsError([Problem(str(path), 0, "", f"cannot be read: {error.strerror or error}")]) from None
+    except UnicodeDecodeError:
+        raise SettingsError([Problem(str(path), 0, "", "is not UTF-8 text")]) from None
+
+
+def _parse(text: str, file: str) -> tuple[dict[str, str], list[Problem]]:
+    values: dict[str, str] = {}
+    problems: list[Problem] = []
+    for number, line in _lines(text):
+        match = _LINE.fullmatch(line)
+        value = _value(match[2]) if match else None
+        if match is None:
+            problems.append(Problem(file, number, "", "expected NAME=VALUE"))
+        elif value is None:
+            problems.append(Problem(file, number, match[1], "the quotes are not closed, or more follows them"))
+        else:
+            values[match[1]] = value
+    return values, problems
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        if stripped and not stripped.startswith("#"):
+            yield number, stripped
+
+
+def _value(text: str) -> str | None:
+    if not text.startswith(("'", '"')):
+        return re.split(r"(?:^|\s)#", text, maxsplit=1)[0].rstrip()
+    match = _QUOTED.fullmatch(text)
+    if match is None:
+        return None
+    if match["single"] is not None:
+        return match["single"]
+    return re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[0]), match["double"])

@@ -1,0 +1,1 @@
+"""What a person runs: the `llm-link` command, the demo, the checks and the bench."""

@@ -1,0 +1,94 @@
+"""`llm-link serve`: checks the settings, then becomes mitmdump or mitmweb with the right options.
+
+The process is replaced, not wrapped: signals, exit code and process id are mitmproxy's own. Command-line values that
+the addon must know travel in the environment as `LLM_LINK_SERVE`, a JSON object, since a key on a command line can be
+read by everyone on the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from addons.settings import Settings, environment, load, read_env_file
+
+SERVE = "LLM_LINK_SERVE"
+ADDON = Path(__file__).resolve().parent.parent / "addons" / "llm_link.py"
+PORT = 8080
+NOWHERE = "http://127.0.0.1:9"  # mitmproxy wants a reverse target; with upstreams of our own nothing is sent there
+
+# level of our log -> mitmproxy's name for it
+VERBOSITY = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked on the command line; None: not said."""
+
+    config: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    web: bool = False
+    web_port: int = 8081
+    env_file: Path | None = None
+    overrides: dict[str, object] = field(default_factory=dict)  # what the addon must know: `LLM_LINK_SERVE`
+
+
+def program(name: str) -> list[str]:
+    """How to start one of mitmproxy's programs: the one beside this Python, else its main function."""
+    beside = Path(sys.executable).with_name(name)
+    if os.access(beside, os.X_OK):
+        return [str(beside)]
+    return [sys.executable, "-c", f"from mitmproxy.tools.main import {name}; {name}()"]
+
+
+def config_path(options: Options, environ: Mapping[str, str]) -> Path | None:
+    if options.config:
+        return options.config
+    named = environ.get("LLM_LINK_CONFIG")
+    return Path(named) if named else None
+
+
+def child_environ(options: Options, environ: Mapping[str, str]) -> dict[str, str]:
+    """Our environment, filled up from --env-file, with the overrides in it."""
+    extra = read_env_file(options.env_file) if options.env_file else {}
+    return {**extra, **environ, SERVE: json.dumps(options.overrides)}
+
+
+def check(options: Options, environ: Mapping[str, str]) -> Settings:
+    """The settings as the addon will read them. Raises `SettingsError`."""
+    known, _ = environment(Path.cwd(), environ)
+    return load(config_path(options, environ), known)
+
+
+def command(options: Options, settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """The argument list of the program that serves."""
+    listen_host, listen_port = settings.listen or ("", PORT)
+    host, port = options.host or listen_host or "127.0.0.1", options.port or listen_port
+    config = config_path(options, environ)
+    words = [*program("mitmweb" if options.web else "mitmdump"), "-s", str(ADDON), "--mode", f"reverse:{NOWHERE}"]
+    words += ["--listen-host", host, "--listen-port", str(port)]
+    values = {
+        "llm_link_config": str(config.absolute()) if config else "",
+        "keep_host_header": "true",
+        "connection_strategy": "lazy",
+        "termlog_verbosity": VERBOSITY[settings.logging.level],
+    }
+    if not options.web:
+        values["flow_detail"] = "0"  # a line for each exchange is our own log's
+    words += [word for name, value in values.items() if value for word in ("--set", f"{name}={value}")]
+    if options.web:
+        words += ["--no-web-open-browser", "--web-host", "127.0.0.1", "--web-port", str(options.web_port)]
+    return words
+
+
+def serve(options: Options) -> None:
+    """Never returns where all is well. Raises `SettingsError`."""
+    environ = child_environ(options, os.environ)
+    words = command(options, check(options, environ), environ)
+    sys.stdout.flush()
+    os.execve(words[0], words, environ)

@@ -1,0 +1,265 @@
+"""`llm-link`: what its options become, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from addons.settings import Settings, load
+from scripts import serve
+from scripts.cli import with_command
+from scripts.serve import Options
+from tests.harness import clean_environ, free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = "upstreams: {local: {protocol: openai-chat, base_url: http://127.0.0.1:9/v1}}\n"
+
+
+def llm_link(*words: object, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, ROOT / "scripts" / "cli.py", *words]
+    full = {**clean_environ(), "HOME": str(cwd), "COLUMNS": "100", **environ}
+    return subprocess.run([str(w) for w in argv], capture_output=True, text=True, cwd=cwd, env=full, timeout=60)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "llm-link.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def argv_of(options: Options, settings: Settings | None = None, environ: dict[str, str] | None = None) -> list[str]:
+    loaded = settings or load(options.config, {}, serve=options.overrides)
+    return serve.command(options, loaded, environ or {})
+
+
+def option(argv: list[str], name: str) -> str:
+    return argv[argv.index(name) + 1]
+
+
+# ------------------------------------------------------------------------------------------------ the words
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ([], ["serve"]),
+        (["--config", "x"], ["serve", "--config", "x"]),
+        (["--app", "codex-cli", "--api-key", "T"], ["serve", "--app", "codex-cli", "--api-key", "T"]),
+        (["-p", "1"], ["serve", "-p", "1"]),
+        (["check", "x"], ["check", "x"]),
+        (["--help"], ["--help"]),
+        (["-h"], ["-h"]),
+        (["--version"], ["version"]),
+    ],
+)
+def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> None:
+    assert with_command(given) == meant
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--app", "codex-cli", "--api-key", "T"],
+        ["serve", "--workers", "2"],
+        ["--list-apps"],
+        ["--app-info", "zed"],
+        ["apps", "info", "zed"],
+        ["launch", "claude", "--", "-p", "hello"],
+        ["usage"],
+        ["doctor"],
+        ["keys", "issue"],
+        ["init"],
+        ["try", "rule.py", "a.mitm"],
+        ["providers", "add", "--name", "x"],
+        ["providers", "remove", "x"],
+    ],
+)
+def test_what_comes_later_says_so(words: list[str], tmp_path: Path) -> None:
+    done = llm_link(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("llm-link: ") and done.stderr.endswith(": not built yet\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nope"], "No such command"),
+        (["--prot", "1"], "No such option"),
+        (["--port", "0"], "--port"),
+        (["--policy", "lax"], "strict, balanced, max_compat"),
+        (["--log-level", "loud"], "debug, info, warning, error"),
+        ([], "there is no upstream"),
+        (["--provider", "nobody"], "nobody"),
+        (["--base-url", "http://127.0.0.1:9/v1", "--protocols", "smtp"], "smtp"),
+        (["--config", "missing.yaml"], "missing.yaml"),
+        (["--base-url", "http://127.0.0.1:9/v1", "--host", "0.0.0.0"], "auth"),
+        (["--base-url", "http://127.0.0.1:9/v1", "--env-file", "missing.env"], "missing.env"),
+        (["check", "missing.yaml"], "missing.yaml"),
+        (["models", "nobody"], "nobody"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_a_reason(words: list[str], says: str, tmp_path: Path) -> None:
+    done = llm_link(*words, cwd=tmp_path)
+    assert done.returncode == 2 and says in done.stderr, done
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_config_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(CONFIG + "polcy: strict\n")
+    for words in (["check", path], ["serve", "--config", path]):
+        done = llm_link(*words, cwd=tmp_path)
+        assert done.returncode == 2
+        assert f"{path}:2: polcy: " in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_check_accepts_a_good_config(config: Path, tmp_path: Path) -> None:
+    done = llm_link("check", config, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{config}: good\n", "")
+
+
+# ------------------------------------------------------------------------------------------------ what serve becomes
+
+
+def test_serve_listens_on_loopback_by_default(config: Path) -> None:
+    argv = argv_of(Options(config))
+    assert Path(argv[0]).name == "mitmdump"
+    assert Path(option(argv, "-s")) == ROOT / "addons" / "llm_link.py"
+    assert (option(argv, "--listen-host"), option(argv, "--listen-port")) == ("127.0.0.1", "8080")
+    assert f"llm_link_config={config}" in argv
+    assert "keep_host_header=true" in argv and "connection_strategy=lazy" in argv
+
+
+def test_the_command_line_wins_over_the_file(config: Path) -> None:
+    config.write_text(CONFIG + "listen: '[::1]:9090'\n")
+    argv = argv_of(Options(config))
+    assert (option(argv, "--listen-host"), option(argv, "--listen-port")) == ("::1", "9090")
+    argv = argv_of(Options(config, host="127.0.0.2", port=7))
+    assert (option(argv, "--listen-host"), option(argv, "--listen-port")) == ("127.0.0.2", "7")
+
+
+def test_a_listen_without_a_host_stays_on_loopback(config: Path) -> None:
+    config.write_text(CONFIG + "listen: 9090\n")
+    argv = argv_of(Options(config))
+    assert (option(argv, "--listen-host"), option(argv, "--listen-port")) == ("127.0.0.1", "9090")
+
+
+def test_the_environment_names_a_config_too(config: Path) -> None:
+    assert serve.config_path(Options(), {"LLM_LINK_CONFIG": "a.yaml"}) == Path("a.yaml")
+    assert serve.config_path(Options(config), {"LLM_LINK_CONFIG": "a.yaml"}) == config
+    assert serve.config_path(Options(), {}) is None
+
+
+def test_web_is_mitmweb_that_opens_nothing(config: Path) -> None:
+    argv = argv_of(Options(config, web=True, web_port=8181))
+    assert Path(argv[0]).name == "mitmweb"
+    assert "--no-web-open-browser" in argv
+    assert (option(argv, "--web-host"), option(argv, "--web-port")) == ("127.0.0.1", "8181")
+
+
+@pytest.mark.parametrize(("level", "verbosity"), [("debug", "debug"), ("warning", "warn"), ("error", "error")])
+def test_the_log_level_is_mitmproxys_too(config: Path, level: str, verbosity: str) -> None:
+    assert f"termlog_verbosity={verbosity}" in argv_of(Options(config, overrides={"log_level": level}))
+
+
+def test_without_the_program_beside_python_its_main_function_is_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    python, flag, code = serve.program("mitmdump")
+    assert (python, flag) == (str(tmp_path / "python"), "-c")
+    assert "import mitmdump" in code
+
+
+def test_flags_and_env_file_travel_in_the_environment(tmp_path: Path) -> None:
+    env_file = tmp_path / "more.env"
+    env_file.write_text("ZHIPU_API_KEY=from-file\nLLM_LINK_LOG_LEVEL=debug\n")
+    options = Options(env_file=env_file, overrides={"llm_api_key": "secret-1", "api_key": "secret-2"})
+    environ = serve.child_environ(options, {"ZHIPU_API_KEY": "from-shell", serve.SERVE: "an old one"})
+    assert environ["ZHIPU_API_KEY"] == "from-shell"
+    assert environ["LLM_LINK_LOG_LEVEL"] == "debug"
+    assert json.loads(environ[serve.SERVE]) == {"llm_api_key": "secret-1", "api_key": "secret-2"}
+
+
+def test_it_serves_with_flags_alone_and_shows_no_secret(tmp_path: Path) -> None:
+    port = free_port()
+    words = ["--base-url", "http://127.0.0.1:9/v1", "--port", port, "--api-key", "sk-client-1"]
+    words += ["--llm-api-key", "sk-llm-1"]
+    argv = [str(w) for w in (sys.executable, ROOT / "scripts" / "cli.py", *words)]
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        environ = {**clean_environ(), "HOME": str(tmp_path)}
+        process = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=tmp_path, env=environ)
+    try:
+        wait_ready(process, port, log)
+        url = f"http://127.0.0.1:{port}/v1/models"
+        assert httpx.get(url).status_code == 401
+        assert httpx.get(url, headers={"authorization": "Bearer sk-client-1"}).status_code == 200
+        line = Path(f"/proc/{process.pid}/cmdline")
+        if line.exists():  # Linux: what everybody on the machine can read
+            assert b"mitmdump" in line.read_bytes() and b"sk-" not in line.read_bytes()
+        assert "sk-" not in log.read_text()
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail(f"not ready:\n{log.read_text()}")
+
+
+def test_a_port_that_is_taken_is_a_failure_while_running(config: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = llm_link("serve", "--config", config, "--port", taken.getsockname()[1], cwd=tmp_path)
+    assert done.returncode == 1
+    assert "address already in use" in (done.stdout + done.stderr).lower()
+
+
+# ------------------------------------------------------------------------------------------------ the catalogue
+
+
+def test_providers_list_says_whose_key_is_set(tmp_path: Path) -> None:
+    done = llm_link("providers", "list", cwd=tmp_path, ZHIPU_API_KEY="sk-zhipu-1")
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert done.returncode == 0
+    assert "ZHIPU_API_KEY" in rows["zhipu"] and "not set" not in rows["zhipu"]
+    assert "not set" in rows["moonshot"]
+    assert "sk-zhipu-1" not in done.stdout
+
+
+def test_models_of_one_provider(tmp_path: Path) -> None:
+    done = llm_link("models", "zhipu", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "glm-" in done.stdout and "openai" not in done.stdout
+
+
+def test_version(tmp_path: Path) -> None:
+    assert llm_link("--version", cwd=tmp_path).stdout.startswith("llm-link 0.")
+
+
+def test_starting_stays_light() -> None:
+    """`serve` becomes another program: what it imports before is paid at every start."""
+    heavy = "('mitmproxy', 'httpx', 'rich')"
+    code = f"import sys, scripts.serve, scripts.cli; print([m for m in {heavy} if m in sys.modules])"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, timeout=60)
+    assert done.stdout.strip() == "[]", done

@@ -1,0 +1,406 @@
+"""What an upstream answers, on its way to the client.
+
+An answer holds its head back until the upstream has said something that is no error, so that a failed attempt can
+still become another one, or a real HTTP status. How it is read is decided by its first bytes, not by its labels: a body
+in one piece, or a stream of events; with the same protocol on both sides the bytes go on as they are and a decoder
+reads along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from .body import WRONG
+from .codec import Codec, Encoder, ErrorReply, Seed, Traits
+from .events import Event, Failure, Finish, Fold, PartDelta, Start, UsageUpdate, unfold
+from .limits import translate_limits
+from .model import ApiError, Request, Response, UpstreamFault, Usage
+from .policy import Loss
+from .stream import StreamDecoder
+
+
+class Pair(Protocol):
+    """What an answer has to know of its exchange: `bridge.Bridge` is one."""
+
+    client: Codec
+    upstream: Codec
+    relay: bool
+    stream: bool
+    traits: Traits
+    seed: Seed
+    frame_limit: int
+
+    @property
+    def plain_deltas(self) -> bool: ...
+
+    def as_asked(self) -> Request: ...
+
+    def transform(self, events: Sequence[Event]) -> Sequence[Event]: ...
+
+
+class Head(msgspec.Struct, frozen=True):
+    """How the answer to the client begins. `streamed`: the body follows in pieces; else it comes in one, at the end."""
+
+    status: int
+    headers: dict[str, str]
+    streamed: bool
+
+
+class Answer:
+    """What the upstream answers, on its way to the client.
+
+    Feed it the upstream's body as it comes (decompressed; `raw` are the bytes as they were); b"" is the end. What it
+    returns goes to the client once `head` is set. `error` is set instead where the attempt failed before that."""
+
+    def __init__(self, bridge: Pair, status: int, headers: Mapping[str, str]) -> None:
+        self._bridge, self.status, self.headers = bridge, status, headers
+        self.head: Head | None = None
+        self.error: ApiError | None = None
+        self.reply: ErrorReply | None = None  # the upstream's own error answer, where it may pass as it is
+        self.failure: ApiError | None = None  # broke off after the head
+        self.finish: Finish | None = None
+        self.usage: Usage | None = None
+        self.crash: Exception | None = None
+        self.done = False
+        self._mode: _Whole | _Streamed | None = None if 200 <= status < 300 else _Whole(self)
+
+    @property
+    def bridge(self) -> Pair:
+        return self._bridge
+
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What could not be read in the upstream's stream."""
+        return self._mode.losses if isinstance(self._mode, _Streamed) else ()
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether the client gets the upstream's bytes as they are."""
+        return self._bridge.relay and isinstance(self._mode, _Streamed) == self._bridge.stream
+
+    def feed(self, data: bytes, raw: bytes | None = None) -> bytes:
+        if self.done:
+            return b""
+        try:
+            if self._mode is None:
+                self._mode = self._choose(data)
+            return self._mode.feed(data, data if raw is None else raw)
+        except Exception as error:  # the door: a mistake of ours must not take the exchange with it
+            return self._crashed(error)
+
+    def broken(self, error: ApiError) -> bytes:
+        """The upstream died, or time ran out: the end of what it said."""
+        if self.done:
+            return b""
+        try:
+            if self._mode is None:
+                self._mode = _Whole(self)
+            return self._mode.broken(error)
+        except Exception as crash:
+            return self._crashed(crash)
+
+    def _crashed(self, crash: Exception) -> bytes:
+        self.crash = crash
+        error = ApiError(502, "server", "the upstream's answer could not be translated")
+        if self.head is None or not self.head.streamed:
+            self.head = None
+            self.fail(error)
+            return b""
+        self.failure, self.done = error, True
+        return self._bridge.client.encoder(Request(stream=True), self._bridge.seed).encode(Failure(error))
+
+    def keep_alive(self) -> bytes:
+        """Bytes that show a waiting client that all is well, between two events of a begun stream."""
+        return self._mode.keep_alive() if isinstance(self._mode, _Streamed) else b""
+
+    def _choose(self, data: bytes) -> _Whole | _Streamed:
+        kind = self.headers.get("content-type", "")
+        if looks_streamed(self._bridge.upstream.STREAM, kind, data):
+            return _Streamed(self)
+        return _Whole(self)
+
+    def watch(self, events: Sequence[Event]) -> None:
+        """Keep the facts that logs, usage and views want."""
+        for event in events:
+            kind = type(event)
+            if kind is UsageUpdate:
+                self.usage = event.usage  # type: ignore[union-attr]
+            elif kind is Finish:
+                self.finish = event  # type: ignore[assignment]
+            elif kind is Start:
+                self.usage = event.usage or self.usage  # type: ignore[union-attr]
+
+    def fail(self, error: ApiError) -> None:
+        """The attempt failed before anything went to the client."""
+        self.error, self.done = error, True
+
+
+def looks_streamed(framing: Literal["sse", "lines"], content_type: str, first: bytes) -> bool:
+    """Whether a body is a stream of events: by its first bytes, since servers mislabel both ways."""
+    start = first.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if not start:
+        return "event-stream" in content_type or "ndjson" in content_type
+    if framing == "lines":
+        return "ndjson" in content_type
+    return start not in b"{[<"
+
+
+class _Whole:
+    """A body that is read to its end before anything can be said of it: an error, or an answer in one piece."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._pieces: list[bytes] = []
+        self._raw: list[bytes] = []
+
+    def feed(self, data: bytes, raw: bytes) -> bytes:
+        if data or raw:
+            self._pieces.append(data)
+            if raw is not data:
+                self._raw.append(raw)
+            return b""
+        answer = self._answer
+        body = b"".join(self._pieces)
+        if not 200 <= answer.status < 300:
+            return self._error(body)
+        try:
+            response = answer.bridge.upstream.parse_response(body, answer.bridge.seed, answer.bridge.traits)
+        except UpstreamFault as fault:
+            answer.fail(fault.error)
+            return b""
+        except WRONG:
+            if answer.bridge.relay and not answer.bridge.stream and body:
+                return self._deliver(None, body)
+            answer.fail(_unreadable(answer.headers, body))
+            return b""
+        answer.watch(unfold(response))
+        return self._deliver(response, body)
+
+    def _deliver(self, response: Response | None, body: bytes) -> bytes:
+        answer, bridge = self._answer, self._answer.bridge
+        answer.done = True
+        if bridge.relay and not bridge.stream:
+            answer.head = Head(answer.status, relayed_headers(answer.headers), False)
+            return b"".join(self._raw) or body
+        assert response is not None
+        if bridge.relay:  # a stream was asked for, and one body came
+            events: Sequence[Event] = unfold(response)
+        else:
+            events = bridge.transform(unfold(response))
+        asked = bridge.as_asked()
+        if bridge.stream:
+            encoder = bridge.client.encoder(asked, bridge.seed)
+            answer.head = Head(200, _stream_headers(answer, encoder), True)
+            return b"".join([encoder.encode(event) for event in events])
+        answer.head = Head(200, {"content-type": "application/json", **translated_headers(answer)}, False)
+        return bridge.client.render_response(_fold(events), asked, bridge.seed)
+
+    def _error(self, body: bytes) -> bytes:
+        answer, bridge = self._answer, self._answer.bridge
+        error = bridge.upstream.parse_error(answer.status, answer.headers, body)
+        if bridge.relay and answer.status >= 400 and _is_json(body):
+            raw = b"".join(self._raw) or body
+            answer.reply = (answer.status, relayed_headers(answer.headers), raw)
+        answer.fail(error)
+        return b""
+
+    def broken(self, error: ApiError) -> bytes:
+        self._answer.fail(error)
+        return b""
+
+    def keep_alive(self) -> bytes:
+        return b""
+
+
+def _fold(events: Sequence[Event]) -> Response:
+    fold = Fold()
+    for event in events:
+        fold.add(event)
+    return fold.response
+
+
+class _Streamed:
+    """A stream of events: encoded anew, folded into one body, or passed on as it is while a decoder reads along."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        bridge = answer.bridge
+        self._decoder: StreamDecoder = bridge.upstream.decoder(bridge.seed, bridge.traits)
+        self._decoder.limit_frames(bridge.frame_limit)
+        self._encoder: Encoder | None = None
+        self._fold: Fold | None = None
+        self._asked = Request(stream=True) if bridge.relay and bridge.stream else bridge.as_asked()
+        self._held: list[bytes] = []
+        if bridge.stream:
+            self._encoder = bridge.client.encoder(self._asked, bridge.seed)
+        else:
+            self._fold = Fold()
+        self._last = b""
+        self._relays = bridge.relay and bridge.stream
+        self._direct: Callable[[Event], bytes] | None = None  # the encoder, once the head is out and deltas pass plain
+
+    @property
+    def losses(self) -> Sequence[Loss]:
+        return self._decoder.losses
+
+    def feed(self, data: bytes, raw: bytes) -> bytes:
+        if self._relays:
+            return self._relay(data, raw)
+        events = self._decoder.feed(data)
+        if self._direct is not None and len(events) == 1 and type(events[0]) is PartDelta:
+            return self._direct(events[0])  # the path of every token
+        return self._translate(events)
+
+    def broken(self, error: ApiError) -> bytes:
+        events = self._decoder.broken(error)
+        answer = self._answer
+        if answer.bridge.relay and self._encoder is not None:
+            answer.watch(events)
+            return self._relay_failure(events)
+        return self._translate(events)
+
+    def keep_alive(self) -> bytes:
+        bridge = self._answer.bridge
+        if bridge.relay and not self._last.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
+            return b""  # in the middle of one of the upstream's events
+        return bridge.client.keep_alive() if self._encoder is None or bridge.relay else self._encoder.keep_alive()
+
+    # ---- the same protocol on both sides
+
+    def _relay(self, data: bytes, raw: bytes) -> bytes:
+        answer = self._answer
+        events = self._decoder.feed(data)
+        if data and answer.head is not None and len(events) == 1 and type(events[0]) is PartDelta:
+            self._last = raw
+            return raw
+        answer.watch(events)
+        if answer.head is None:
+            self._held.append(raw)
+            if not events and raw:
+                return b""
+            if self._begins_with_failure(events):
+                return b""
+            answer.head = Head(answer.status, relayed_headers(answer.headers), True)
+            raw, self._held = b"".join(self._held), []
+        if raw:
+            self._last = raw
+        failed = next((event for event in events if isinstance(event, Failure)), None)
+        if failed is not None:
+            answer.failure = failed.error
+        if not data:
+            answer.done = True
+            if failed is not None:  # the bytes ended without an end: say so, in the protocol's own form
+                return raw + self._relay_failure(events)
+        return raw
+
+    def _relay_failure(self, events: Sequence[Event]) -> bytes:
+        answer = self._answer
+        answer.done = True
+        failed = next((event for event in events if isinstance(event, Failure)), None)
+        if failed is None:
+            return b""
+        if answer.head is None:
+            answer.fail(failed.error)
+            return b""
+        answer.failure = failed.error
+        assert self._encoder is not None
+        return self._closing() + self._encoder.encode(failed)
+
+    def _closing(self) -> bytes:
+        """What ends a half-sent event, so that the one after it can be read."""
+        if self._answer.bridge.client.STREAM == "lines":  # where a blank line is an error
+            return b"" if self._last.endswith(b"\n") else b"\n"
+        return b"" if self._last.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) else b"\n\n"
+
+    # ---- two protocols
+
+    def _translate(self, events: Sequence[Event]) -> bytes:
+        answer = self._answer
+        if not events:
+            return b""
+        answer.watch(events)
+        if answer.head is None and self._begins_with_failure(events):
+            return b""
+        if self._decoder.crash is not None:
+            answer.crash = self._decoder.crash
+        if not answer.bridge.relay:
+            events = answer.bridge.transform(events)
+        if self._fold is not None:
+            return self._folded(self._fold, events)
+        assert self._encoder is not None
+        if answer.head is None:
+            answer.head = Head(200, _stream_headers(answer, self._encoder), True)
+            self._direct = self._encoder.encode if answer.bridge.plain_deltas else None
+        end = events[-1] if events else None
+        if type(end) is Failure:
+            answer.failure = end.error
+        answer.done = self._decoder.done
+        encode = self._encoder.encode
+        return encode(events[0]) if len(events) == 1 else b"".join([encode(event) for event in events])
+
+    def _folded(self, fold: Fold, events: Sequence[Event]) -> bytes:
+        answer = self._answer
+        for event in events:
+            fold.add(event)
+        if fold.failure is not None:
+            answer.fail(fold.failure)
+            return b""
+        if fold.finish is None:
+            return b""
+        answer.done = True
+        answer.head = Head(200, {"content-type": "application/json", **translated_headers(answer)}, False)
+        return answer.bridge.client.render_response(fold.response, self._asked, answer.bridge.seed)
+
+    def _begins_with_failure(self, events: Sequence[Event]) -> bool:
+        """Nothing went out yet, and the first thing that the upstream says is that it failed."""
+        first = next((event for event in events if not isinstance(event, Start)), None)
+        if self._decoder.crash is not None:
+            self._answer.crash = self._decoder.crash
+        if not isinstance(first, Failure):
+            return False
+        self._answer.fail(first.error)
+        return True
+
+
+# ------------------------------------------------------------------------------------------------ headers
+
+_HOP_BY_HOP = frozenset(
+    [
+        "alt-svc", "connection", "content-length", "keep-alive", "proxy-authenticate", "proxy-connection", "set-cookie",
+        "te", "trailer", "transfer-encoding", "upgrade",
+    ]
+)
+
+
+def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The upstream's response headers less those that belong to its connection."""
+    return {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
+
+
+def translated_headers(answer: Answer) -> dict[str, str]:
+    """What a client of another protocol may know of the upstream's headers: request id and rate limits."""
+    headers = answer.headers
+    bridge = answer.bridge
+    return translate_limits(headers, bridge.upstream.NAME, bridge.client.NAME, bridge.seed.created)
+
+
+def _stream_headers(answer: Answer, encoder: Encoder) -> dict[str, str]:
+    base = {"content-type": encoder.content_type, "cache-control": "no-cache"}
+    return base if answer.bridge.relay else {**base, **translated_headers(answer)}
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except WRONG:
+        return False
+    return True
+
+
+def _unreadable(headers: Mapping[str, str], body: bytes) -> ApiError:
+    kind = headers.get("content-type", "no content type")
+    what = f"{len(body)} bytes of {kind}" if body else "nothing"
+    return ApiError(502, "server", f"the upstream answered with {what}, which is no answer of its protocol")

@@ -1,0 +1,129 @@
+"""One exchange for one target: the client's codec on one side, the upstream's on the other.
+
+`Bridge` turns the client's request into the upstream's and hands out an `Answer` for what comes back. With the same
+protocol on both sides the bytes go through, and are only read along. With two protocols the request goes through the
+neutral model and the answer through events, with the transforms that the pair needs between decoder and encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from .answer import Answer
+from .body import replace
+from .codec import Codec, Seed, Traits, Wire
+from .custom import Customs
+from .events import Event, PartStart
+from .framing import FRAME_LIMIT
+from .model import BadRequest, Request
+from .names import Names
+from .policy import Loss, Policy, Rule, judge
+from .stops import StopCutter
+
+Transform = Callable[[Event], Sequence[Event]]
+
+_EMULATED: Rule = ("reject", "info", "info")
+
+
+class Bridge:
+    """`asked` is the client's request with its own model name; None where the bytes go through unread.
+
+    Raises `BadRequest` where the policy refuses a loss."""
+
+    def __init__(
+        self,
+        client: Codec,
+        upstream: Codec,
+        wire: Wire,
+        asked: Request | None,
+        *,
+        model: str,
+        stream: bool,
+        traits: Traits,
+        policy: Policy,
+        seed: Seed,
+        changes: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+        frame_limit: int = FRAME_LIMIT,
+        purpose: str = "generate",
+    ) -> None:
+        self.client, self.upstream, self.asked = client, upstream, asked
+        self.stream, self.traits, self.seed, self.frame_limit = stream, traits, seed, frame_limit
+        self.relay = client.NAME == upstream.NAME
+        self._said = wire
+        self.losses: list[Loss] = []  # all of them
+        self.warnings: list[Loss] = []  # those that the client is told
+        self._transforms: list[Transform] = []
+        if self.relay:
+            self.wire = client.relay(wire, purpose, model)
+        else:
+            self.wire = self._render(model, policy)
+        if changes is not None:
+            self.wire = msgspec.structs.replace(self.wire, body=_change(self.wire.body, changes))
+
+    def _render(self, model: str, policy: Policy) -> Wire:
+        assert self.asked is not None
+        if self.asked.previous_id is not None:  # clients then send the whole conversation again
+            message = f"no response {self.asked.previous_id[:100]!r} is kept here; send the whole conversation"
+            raise BadRequest(message, "previous_response_id", code="previous_response_not_found")
+        request = msgspec.structs.replace(self.asked, model=model)
+        customs = Customs(request)
+        plain = request if self.upstream.CUSTOM_TOOLS and self.traits.custom_tools else customs.wrap(request)
+        names = Names(plain, self.upstream)
+        self._transforms.append(_Restore(names, self.client))
+        if plain is not request:
+            self._transforms.append(customs)
+        request = names.fit(plain)
+        losses: list[Loss] = []
+        if request.stop and (not self.upstream.STOP or "stop" in self.traits.drop):
+            self._transforms.append(StopCutter(request.stop))
+            losses.append(Loss("stop", "emulated", "the model takes none, the text is cut here", _EMULATED))
+            request = msgspec.structs.replace(request, stop=[])
+        rendered = self.upstream.render_request(request, self.traits)
+        self.losses = [*losses, *rendered.losses]
+        self.warnings = judge(self.losses, policy, self.client.NAME, self.upstream.NAME)
+        return rendered.wire
+
+    def answer(self, status: int, headers: Mapping[str, str]) -> Answer:
+        """The answer whose status and headers (lower case) have come."""
+        return Answer(self, status, headers)
+
+    def as_asked(self) -> Request:
+        """The client's request, read now if the bytes went through unread."""
+        if self.asked is None:
+            try:
+                self.asked = self.client.parse_request(self._said)
+            except BadRequest:
+                self.asked = Request(stream=self.stream)
+        return self.asked
+
+    @property
+    def plain_deltas(self) -> bool:
+        """Whether text and arguments pass as they are: no transform looks at them."""
+        return all(isinstance(step, _Restore) for step in self._transforms)
+
+    def transform(self, events: Sequence[Event]) -> Sequence[Event]:
+        for step in self._transforms:
+            events = [out for event in events for out in step(event)]
+        return events
+
+
+def _change(body: bytes, changes: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> bytes:
+    wanted = changes(msgspec.json.decode(body, type=dict[str, msgspec.Raw]))
+    return replace(body, wanted) if wanted else body
+
+
+class _Restore:
+    """Gives tool calls the names that the client declared, and ids that its protocol takes."""
+
+    def __init__(self, names: Names, client: Codec) -> None:
+        self._names, self._client = names, client
+
+    def __call__(self, event: Event) -> Sequence[Event]:
+        if isinstance(event, PartStart):
+            part = self._names.restore_part(event.part, self._client)
+            if part is not event.part:
+                return [PartStart(event.index, part)]
+        return [event]

@@ -1,0 +1,157 @@
+"""The shapes at the edges: one HTTP message, what a target takes, and what a codec offers.
+
+A codec is a module with the names of `Codec`. `parse_*` takes a wire in, `render_*` puts one out, `decoder` and
+`encoder` are for streams.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from .events import Event
+from .model import ApiError, ModelInfo, Request, Response
+from .policy import Loss
+from .stream import StreamDecoder
+
+
+class Wire(Struct, frozen=True):
+    """One HTTP request less the HTTP library. `path` is with the query, relative to the base URL when it is rendered;
+    header names are lower case."""
+
+    path: str
+    body: bytes = b""
+    headers: dict[str, str] = {}
+    method: str = "POST"
+
+
+class Seed(Struct, frozen=True):
+    """Where ids and times come from, so that a transcript is reproducible to the byte.
+
+    `id`: 24 characters of `[a-z0-9]`, unique to the exchange; `created`: Unix seconds."""
+
+    id: str
+    created: int
+
+    def item(self, prefix: str, n: int) -> str:
+        """The id of the nth thing of a kind in this exchange."""
+        return f"{prefix}{self.id}{n:02d}" if n else f"{prefix}{self.id}"
+
+
+class Rendered(Struct, frozen=True):
+    wire: Wire
+    losses: Sequence[Loss] = ()
+
+
+class Traits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one target takes: the quirks of a provider and a model, as data (rows of `configs/providers.yaml`).
+
+    The defaults are what an unknown server of the protocol most likely takes."""
+
+    context_window: int = 0  # tokens; 0: unknown
+    max_output: int = 0
+    input: tuple[str, ...] = ("text", "image", "pdf", "audio")
+    drop: tuple[str, ...] = ()  # fields of the neutral request that this target refuses or ignores
+    efforts: tuple[str, ...] = ()  # the efforts it knows, least first; (): all of the protocol's
+    reasoning: str = ""  # how reasoning is asked for; "": the protocol's own way. The codecs list their styles
+    replay: str = ""  # where it wants earlier reasoning back: a field of the assistant message; "": nowhere
+    parallel_tools: bool = True
+    strict_tools: bool = True
+    custom_tools: bool = False  # takes freeform tools, where its protocol has them
+    structured: bool = True  # takes a JSON Schema for its answer
+    cache_marks: bool = False  # takes cache breakpoints of its protocol (Anthropic always does)
+    system_role: str = "system"  # what an OpenAI-shaped server calls the operator's messages
+    mid_system: bool = True  # takes such messages in the middle of a conversation
+    max_tokens_field: str = "max_tokens"
+    stream_usage: bool = True  # knows `stream_options.include_usage`
+    think_tags: bool = False  # puts its thoughts into the text, between <think> and </think>
+    lenient_end: bool = False  # may end a stream without saying that it is over
+    prefill: bool = True  # continues an assistant message that comes last
+    forced_tools: bool = True  # takes a forced tool while it thinks
+    version: str = ""  # the protocol's version header, where it has one
+    count_tokens: bool = True  # has an endpoint that counts the tokens of a request
+
+
+DEFAULT_TRAITS = Traits()
+
+
+class Encoder(Protocol):
+    """Neutral events to the bytes of one streamed answer. `encode` may return b"" where there is nothing to say yet."""
+
+    content_type: str
+
+    def encode(self, event: Event) -> bytes: ...
+
+    def keep_alive(self) -> bytes:
+        """What shows a waiting client that all is well, between two events; b"" where its protocol has nothing."""
+
+
+ErrorReply = tuple[int, dict[str, str], bytes]  # status, headers, body
+
+
+class Codec(Protocol):
+    """One protocol, as client and as upstream."""
+
+    NAME: str
+    # The request headers that a pass-through of this protocol must not lose or needs by default, with those defaults.
+    HEADERS: Mapping[str, str]
+    TOOL_NAME: re.Pattern[str]  # what a tool may be called
+    TOOL_NAME_LENGTH: int
+    CALL_ID: re.Pattern[str]
+    CUSTOM_TOOLS: bool  # whether the protocol has freeform tools (`Traits.custom_tools`: whether the target does)
+    STOP: bool  # whether a request can name stop sequences
+    STREAM: Literal["sse", "lines"]  # how its streams are framed
+
+    def claims(self, method: str, path: str) -> bool:
+        """Whether this request generates an answer in this protocol. `path` is without prefixes and query."""
+
+    def parse_request(self, wire: Wire) -> Request:
+        """Raises `BadRequest` with the JSON path of what is wrong."""
+
+    def render_request(self, request: Request, traits: Traits = DEFAULT_TRAITS) -> Rendered:
+        """Pure, deterministic and append-only: the same history renders to the same bytes on each turn."""
+
+    def parse_response(self, body: bytes, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> Response:
+        """A whole answer. Raises `msgspec.DecodeError` where the body is none."""
+
+    def render_response(self, response: Response, asked: Request, seed: Seed) -> bytes: ...
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ApiError: ...
+
+    def render_error(self, error: ApiError) -> ErrorReply: ...
+
+    def peek(self, wire: Wire) -> tuple[str, bool]:
+        """The model's name ("" where there is none) and whether a stream is asked for, without reading the rest.
+
+        Raises `BadRequest` where the body is no JSON object."""
+
+    def relay(self, wire: Wire, purpose: str, model: str) -> Wire:
+        """A client's request for an upstream of the same protocol: the path that the purpose (`generate`,
+        `count_tokens`) has there, relative to its base, the client's query, and the model's name replaced; all other
+        bytes as they are. Raises `BadRequest` where the body is no JSON object."""
+
+    def decoder(self, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> StreamDecoder: ...
+
+    def encoder(self, asked: Request, seed: Seed) -> Encoder: ...
+
+    def render_models(self, models: Sequence[ModelInfo]) -> bytes: ...
+
+    def render_model(self, model: ModelInfo) -> bytes: ...
+
+    def keep_alive(self) -> bytes:
+        """The same for a stream whose bytes go through."""
+
+    def credential(self, key: str) -> tuple[str, str]:
+        """The header in which this protocol's upstreams take a key."""
+
+
+class CountingCodec(Codec, Protocol):
+    """A protocol that can ask how many tokens a request has."""
+
+    def parse_count_request(self, wire: Wire) -> Request:
+        """A request to count the tokens of. Raises `BadRequest`."""
+
+    def render_count_response(self, tokens: int) -> bytes: ...

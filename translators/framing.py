@@ -1,0 +1,199 @@
+"""Frames: how a byte stream is cut into messages, whatever the chunks it comes in.
+
+Three framings: server-sent events (WHATWG rules: LF, CRLF or CR, comments, several `data:` lines, no space needed after
+the colon, a byte order mark), newline-delimited JSON, and a JSON array whose elements come one by one. All are linear
+in the input and hold at most `limit` bytes of an unfinished frame.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+FRAME_LIMIT = 8 * 1024 * 1024
+
+
+class Frame(NamedTuple):
+    """One message: the `event:` name where there was one, and its data."""
+
+    event: str | None
+    data: bytes
+
+
+class FrameTooLarge(Exception):
+    """A frame is longer than the limit."""
+
+
+class _Buffer:
+    """Bytes that wait for their separator, which is searched for once in every byte."""
+
+    def __init__(self, separator: bytes, limit: int) -> None:
+        self.separator, self.limit = separator, limit
+        self.held = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The pieces that are complete now."""
+        if not self.held:
+            pieces = data.split(self.separator)
+            self.held += pieces.pop()
+            self._check()
+            return pieces
+        start = max(0, len(self.held) - len(self.separator) + 1)
+        self.held += data
+        end = self.held.rfind(self.separator, start)
+        if end < 0:
+            self._check()
+            return []
+        pieces = bytes(self.held[:end]).split(self.separator)
+        del self.held[: end + len(self.separator)]
+        self._check()
+        return pieces
+
+    def rest(self) -> bytes:
+        rest = bytes(self.held)
+        self.held.clear()
+        return rest
+
+    def _check(self) -> None:
+        if len(self.held) > self.limit:
+            raise FrameTooLarge(f"a frame of the upstream's stream is longer than {self.limit} bytes")
+
+
+_NAMED = re.compile(rb"event: ([^\n]*)\ndata: ([^\n]*)")  # the form that Anthropic's and Responses' servers send
+
+
+class _Buffered:
+    """A framer whose frames end with a separator."""
+
+    _buffer: _Buffer
+
+    @property
+    def limit(self) -> int:
+        """The most bytes of an unfinished frame."""
+        return self._buffer.limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._buffer.limit = limit
+
+
+class SseFramer(_Buffered):
+    """Server-sent events."""
+
+    def __init__(self, limit: int = FRAME_LIMIT) -> None:
+        self._buffer = _Buffer(b"\n\n", limit)
+        self._after_cr = False
+        self._first = True
+
+    def feed(self, data: bytes) -> list[Frame]:
+        if self._after_cr and data:  # the LF of a CRLF that was cut in two
+            self._after_cr = False
+            if data[:1] == b"\n":
+                data = data[1:]
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if not data:
+            return []
+        frames = []
+        for block in self._buffer.feed(data):
+            frame = self._parse(block)
+            if frame is not None:
+                frames.append(frame)
+        return frames
+
+    def end(self) -> list[Frame]:
+        """What is left when the stream is over: some servers leave out the last blank line."""
+        frame = self._parse(self._buffer.rest())
+        return [frame] if frame is not None else []
+
+    def _parse(self, block: bytes) -> Frame | None:
+        if self._first:
+            self._first = False
+            block = block.removeprefix(b"\xef\xbb\xbf")
+        if block.startswith(b"data: ") and b"\n" not in block:
+            return Frame(None, block[6:])
+        if (match := _NAMED.fullmatch(block)) is not None:
+            return Frame(match[1].decode("utf-8", "replace"), match[2])
+        event: str | None = None
+        data: list[bytes] = []
+        for line in block.split(b"\n"):
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                data.append(value.removeprefix(b" "))
+            elif field == b"event":
+                event = value.removeprefix(b" ").decode("utf-8", "replace")
+        return Frame(event, data[0] if len(data) == 1 else b"\n".join(data)) if data else None
+
+
+class LineFramer(_Buffered):
+    """Newline-delimited JSON; blank lines are passed over."""
+
+    def __init__(self, limit: int = FRAME_LIMIT) -> None:
+        self._buffer = _Buffer(b"\n", limit)
+
+    def feed(self, data: bytes) -> list[Frame]:
+        return [Frame(None, line) for line in self._buffer.feed(data) if line.strip()]
+
+    def end(self) -> list[Frame]:
+        rest = self._buffer.rest().strip()
+        return [Frame(None, rest)] if rest else []
+
+
+_MARK = re.compile(rb'["\\\[\]{}]')
+
+
+class ArrayFramer:
+    """The elements of one JSON array of objects, each as soon as it is complete. A lone object is one element."""
+
+    def __init__(self, limit: int = FRAME_LIMIT) -> None:
+        self.limit = limit
+        self._held = bytearray()
+        self._depth = 0  # of braces and brackets inside the element
+        self._in_string = False
+        self._escaped = False
+
+    def feed(self, data: bytes) -> list[Frame]:
+        frames: list[Frame] = []
+        start = 0 if self._depth else -1
+        position = 1 if self._escaped and data else 0
+        self._escaped = self._escaped and not data
+        while (mark := _MARK.search(data, position)) is not None:
+            at, char = mark.start(), mark.group()
+            position = at + 1
+            if self._in_string:
+                if char == b"\\":
+                    position += 1
+                    self._escaped = position > len(data)
+                elif char == b'"':
+                    self._in_string = False
+            elif char == b'"':
+                self._in_string = self._depth > 0
+            elif char in b"{[":
+                if self._depth or char == b"{":
+                    start = at if not self._depth else start
+                    self._depth += 1
+            elif self._depth and char in b"}]":
+                self._depth -= 1
+                if not self._depth:
+                    frames.append(Frame(None, bytes(self._held) + data[max(start, 0) : position]))
+                    self._held.clear()
+                    start = -1
+        if self._depth:
+            self._held += data[max(start, 0) :]
+            if len(self._held) > self.limit:
+                raise FrameTooLarge(f"an element of the upstream's stream is longer than {self.limit} bytes")
+        return frames
+
+    def end(self) -> list[Frame]:
+        rest = bytes(self._held)
+        self._held.clear()
+        return [Frame(None, rest)] if rest else []
+
+
+Framer = SseFramer | LineFramer | ArrayFramer
+
+
+def sse(data: bytes, event: str | None = None) -> bytes:
+    """One server-sent event with one line of data."""
+    return b"event: %b\ndata: %b\n\n" % (event.encode(), data) if event else b"data: %b\n\n" % data

@@ -1,0 +1,196 @@
+"""Reading the answer of a Gemini upstream, a stream or a whole: both are made of the same messages.
+
+A chunk brings whole parts; text goes on from one to the next, and a call is complete when it comes. The reason stands
+on the last chunk, but some servers say it on each and go on, so that the end is the end of the bytes. Usage is
+cumulative and repeated. A stream that never gave a reason broke off.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..codec import DEFAULT_TRAITS, Seed, Traits
+from ..events import Failure, Finish, Fold
+from ..framing import ArrayFramer, Frame, Framer, SseFramer
+from ..model import ApiError, Citation, Extra, Response, Text, Thinking, ToolCall, UpstreamFault
+from ..policy import INFO, Loss
+from ..stream import Machine, StreamDecoder
+from .answer import ANSWER, BROKEN, WireAnswer, WireCandidate, parse_citations, parse_usage, read_reason
+from .errors import read_error
+from .messages import arguments_of, parse_part
+from .wire import NAME, Json, WireCall, WirePart, signed
+
+
+def decoder(seed: Seed, traits: Traits = DEFAULT_TRAITS) -> StreamDecoder:
+    return StreamDecoder(BareFramer(), GeminiMachine(seed, traits), _guess)
+
+
+class BareFramer(SseFramer):
+    """Server-sent events, and JSON that stands between them without `data:`, as Google's errors in a stream do."""
+
+    def _parse(self, block: bytes) -> Frame | None:
+        found = super()._parse(block)
+        if found is None and (bare := block.strip()).startswith((b"{", b"[")):
+            return Frame(None, bare)
+        return found
+
+
+def _guess(first: bytes) -> Framer | None:
+    """Without `alt=sse` a stream is one JSON array; an answer in one piece is an object."""
+    return ArrayFramer() if first.lstrip().startswith((b"{", b"[")) else None
+
+
+def parse_response(body: bytes, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> Response:
+    """Raises `UpstreamFault` where the body is an error, `msgspec.DecodeError` where it is no answer."""
+    machine = GeminiMachine(seed, traits)
+    raws = _LIST.decode(body) if body.lstrip()[:1] == b"[" else [msgspec.Raw(body)]
+    for raw in raws:
+        if ANSWER.decode(raw).says_nothing and not machine.failed(bytes(raw)):
+            raise msgspec.ValidationError("Object missing required field `candidates`")
+        machine.frame(None, bytes(raw))
+    machine.end(whole=True)
+    machine.sink.end()
+    fold = Fold()
+    for event in machine.sink.events:
+        fold.add(event)
+        if isinstance(event, Failure):
+            raise UpstreamFault(event.error)
+    return fold.response
+
+
+_LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class GeminiMachine(Machine):
+    """Reads one answer."""
+
+    def __init__(self, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> None:
+        super().__init__()
+        self._seed = seed
+        self._lenient = traits.lenient_end
+        self._kind: type[Text] | type[Thinking] | None = None  # of the text that is running
+        self._runs = 0
+        self._texts: list[str] = []  # of the running text
+        self._ids: set[str] = set()
+        self._reason: str | None = None
+        self._message: str | None = None
+        self._said = False  # whether there is anything to show
+        self._grounding: Any = None
+        self._cited: Any = None
+
+    def frame(self, event: str | None, data: bytes) -> None:
+        if data.strip() == b"[DONE]":
+            return
+        if data[:1] == b"[" or self.failed(data):
+            self.sink.fail(read_error(msgspec.json.decode(data)))
+            return
+        answer = ANSWER.decode(data)
+        if not self.sink.started and not answer.says_nothing:
+            self.sink.start(answer.response_id or "", answer.model_version or "")
+        if answer.usage_metadata:
+            self._usage(answer.usage_metadata)
+        for candidate in answer.candidates or ():
+            if not candidate.index:  # of several answers the first
+                self._candidate(candidate)
+        self._feedback(answer)
+
+    @staticmethod
+    def failed(data: bytes) -> bool:
+        return b'"error"' in data and ANSWER.decode(data).error is not None
+
+    def end(self, whole: bool = False) -> None:
+        """`whole`: the answer came in one piece, and is complete without a reason."""
+        reason = self._reason or ("STOP" if whole or (self._lenient and self.sink.started) else None)
+        if reason is None:
+            return
+        if reason in BROKEN and not self._said:
+            message = f"the upstream gave up: {reason}" + (f": {self._message}" if self._message else "")
+            self.sink.fail(ApiError(502, "server", message, reason))
+            return
+        self._close()
+        said = read_reason(reason, self.sink.calls)
+        extra: Extra = {NAME: {"finishReason": reason}} if said in ("other", "content_filter") else {}
+        self.sink.finish(Finish(said, None, self._message, extra))
+
+    # ---- what a chunk says of the whole
+
+    def _usage(self, raw: Json) -> None:
+        usage = parse_usage(raw)
+        if usage.prompt or usage.completion or self.sink.last_usage is None:
+            self.sink.usage(usage)
+
+    def _feedback(self, answer: WireAnswer) -> None:
+        """A prompt that was blocked has no candidates."""
+        feedback = answer.prompt_feedback
+        if feedback is not None and feedback.block_reason and not answer.candidates:
+            self._reason = "PROHIBITED_CONTENT" if feedback.block_reason == "PROHIBITED_CONTENT" else "SAFETY"
+            self._message = feedback.block_reason_message or f"the prompt was blocked: {feedback.block_reason}"
+
+    def _candidate(self, candidate: WireCandidate) -> None:
+        content = candidate.content
+        if candidate.grounding_metadata:
+            self._grounding = candidate.grounding_metadata
+        if candidate.citation_metadata:
+            self._cited = candidate.citation_metadata
+        for part in (content.parts if content is not None else None) or ():
+            self._part(part)
+        if candidate.finish_reason:
+            self._reason = candidate.finish_reason
+            self._message = candidate.finish_message or self._message
+
+    # ---- parts
+
+    def _part(self, part: WirePart) -> None:
+        if part.text is not None:
+            self._prose(Thinking if part.thought else Text, part.text, part.thought_signature)
+        elif part.function_call is not None:
+            self._call(part.function_call, part.thought_signature)
+        else:
+            found = parse_part(part)
+            if found is None:
+                self.sink.losses.append(Loss("stream", "skipped", "a part of an unknown kind", INFO))
+                return
+            self._close()
+            self._said = True
+            self.sink.whole(found)
+
+    def _prose(self, kind: type[Text] | type[Thinking], text: str, signature: str | None) -> None:
+        if text:
+            if self._kind is not kind:
+                self._close()
+                self._kind = kind
+                self._runs += 1
+                self._said = self._said or kind is Text
+                self.sink.open(self._runs, kind(""))
+            self._texts.append(text)
+            self.sink.delta(self._runs, text)
+        if signature:
+            if self._kind is None:
+                why = "a signature that belongs to no text"
+                self.sink.losses.append(Loss("stream", "skipped", why, INFO))
+            self._close(signed(signature))
+
+    def _close(self, extra: Extra | None = None) -> None:
+        """The running text is over."""
+        if self._kind is None:
+            return
+        citations: tuple[Citation, ...] = ()
+        if self._kind is Text and (self._grounding or self._cited):
+            citations = parse_citations(self._grounding, self._cited, "".join(self._texts))
+            self._grounding = self._cited = None
+        self.sink.close(self._runs, citations, extra)
+        self._kind, self._texts = None, []
+
+    def _call(self, call: WireCall, signature: str | None) -> None:
+        if not call.name:
+            self.sink.losses.append(Loss("stream", "dropped", "a tool call without a name was left out", INFO))
+            return
+        self._close()
+        self._said = True
+        id = call.id or ""
+        if not id or id in self._ids:
+            id = self._seed.item("call_", self.sink.calls)
+        self._ids.add(id)
+        self.sink.whole(ToolCall(id, call.name, arguments_of(call), extra=signed(signature)))

@@ -1,0 +1,162 @@
+"""A whole answer, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..arguments import as_object
+from ..body import WRONG
+from ..codec import DEFAULT_TRAITS, Seed, Traits
+from ..events import Failure, Fold
+from ..model import (
+    Blob,
+    Image,
+    Part,
+    Reason,
+    Refusal,
+    Request,
+    Response,
+    Text,
+    Thinking,
+    ToolCall,
+    UpstreamFault,
+    Usage,
+)
+from ..think import split_whole
+from .answer import Calls, image_of, message_of, reason_of, usage_of
+from .errors import error_of
+from .stream import decoder
+from .wire import ANSWER, GENERATE, NAME, Json, WireAnswerMessage, encode, timestamp
+
+# ------------------------------------------------------------------------------------------------ wire to neutral
+
+def parse_response(body: bytes, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> Response:
+    """Raises `UpstreamFault` where the body is an error, `msgspec.DecodeError` where it is no answer."""
+    try:
+        answer = ANSWER.decode(body)
+    except WRONG:
+        if b"\n" not in body.strip():
+            raise
+        return _of_lines(body, seed, traits)
+    if answer.error is not None:
+        raise UpstreamFault(error_of(msgspec.json.decode(body)))
+    message = message_of(answer)
+    if message is None:
+        raise msgspec.ValidationError("Object missing required field `message`")
+    parts = _parts(message, seed, traits)
+    calls = sum(isinstance(part, ToolCall) for part in parts)
+    return Response(tuple(parts), reason_of(answer, calls), "", answer.model or "", usage_of(answer))
+
+
+def _of_lines(body: bytes, seed: Seed, traits: Traits) -> Response:
+    """Servers that stream in any case, under the label of one body."""
+    lines, fold = decoder(seed, traits), Fold()
+    for event in [*lines.feed(body), *lines.feed(b"")]:
+        if isinstance(event, Failure):
+            raise UpstreamFault(event.error)
+        fold.add(event)
+    return fold.response
+
+
+def _parts(message: WireAnswerMessage, seed: Seed, traits: Traits) -> list[Part]:
+    parts: list[Part] = [Thinking(message.thinking)] if message.thinking else []
+    if message.content and traits.think_tags:
+        parts += (kind(text) for kind, text in split_whole(message.content))
+    elif message.content:
+        parts.append(Text(message.content))
+    parts += map(image_of, message.images or ())
+    calls = Calls(seed)
+    parts += (call for wire in message.tool_calls or () if (call := calls.read(wire)) is not None)
+    return parts
+
+
+# ------------------------------------------------------------------------------------------------ neutral to wire
+
+FINISH: dict[Reason, str] = {
+    "end": "stop",
+    "length": "length",
+    "stop_sequence": "stop",
+    "tool_call": "stop",
+    "refusal": "stop",
+    "content_filter": "stop",
+    "pause": "stop",
+    "context_window": "length",
+    "other": "stop",
+}
+
+
+class Asked:
+    """What of a client's request decides how it is answered."""
+
+    def __init__(self, request: Request) -> None:
+        self.model = request.model
+        self.generate = bool(request.extra.get(NAME, {}).get(GENERATE))
+        self.thoughts = request.reasoning is None or request.reasoning.visible is not False
+
+
+def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
+    wants = Asked(asked)
+    body = {
+        "model": wants.model or response.model,
+        "created_at": timestamp(seed.created),
+        **_said(response, wants),
+        **ending(response.reason, response.usage),
+    }
+    return encode(body)
+
+
+def _said(response: Response, wants: Asked) -> Json:
+    parts = response.parts
+    content = "".join(part.text if isinstance(part, Text | Refusal) else _link(part) for part in parts)
+    if response.detail and not any(isinstance(part, Refusal) for part in parts):
+        content += response.detail
+    thought = "".join(part.text for part in parts if isinstance(part, Thinking)) if wants.thoughts else ""
+    images = [part.blob.data for part in parts if isinstance(part, Image) and part.blob.data is not None]
+    calls = [part for part in parts if isinstance(part, ToolCall)]
+    return said(wants, content, thought, images, [wire_call(call, n) for n, call in enumerate(calls)])
+
+
+def said(
+    wants: Asked, content: str = "", thought: str = "", images: Sequence[str] = (), calls: Sequence[Json] = ()
+) -> Json:
+    """What the model said, in the shape of the endpoint that was asked. `/api/generate` knows no calls."""
+    more: Json = {"thinking": thought} if thought else {}
+    if wants.generate:
+        return {"response": content, **more, **({"image": images[0]} if images else {})}
+    message: Json = {"role": "assistant", "content": content, **more}
+    if images:
+        message["images"] = list(images)
+    if calls:
+        message["tool_calls"] = list(calls)
+    return {"message": message}
+
+
+def _link(part: Part) -> str:
+    return link_of(part.blob) if isinstance(part, Image) else ""
+
+
+def link_of(blob: Blob) -> str:
+    """Pictures are raw base64 here; one that is elsewhere is a link in Markdown."""
+    return f"![image]({blob.url})" if blob.data is None and blob.url is not None else ""
+
+
+def wire_call(call: ToolCall, n: int) -> Json:
+    arguments, _ = as_object(call.arguments)
+    return {"id": call.id, "function": {"index": n, "name": call.name, "arguments": arguments}}
+
+
+def ending(reason: Reason, usage: Usage | None) -> Json:
+    """The fields of a last line. How long it took is not known here: 1 ns, since clients divide by it."""
+    usage = usage or Usage()
+    return {
+        "done": True,
+        "done_reason": FINISH[reason],
+        "total_duration": 1,
+        "load_duration": 0,
+        "prompt_eval_count": usage.prompt,
+        "prompt_eval_duration": 1,
+        "eval_count": usage.completion,
+        "eval_duration": 1,
+    }
