@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import bench_load as load
-from scripts.bench_house import House, Proxy, stub
+from scripts.bench_house import UPSTREAMS, House, Proxy, stub
+from scripts.bench_wire import BODIES, encoded, path_of
+from scripts.bench_wire import request as http_request
 
 # The goals: how much translating may cost.
 REQUEST_CPU = 1.25  # times a pass-through's CPU a request
@@ -27,6 +29,7 @@ FRAME_ALONE_CPU = 1.25  # times a pass-through's CPU a frame
 FRAME_MANY_CPU = 20e-6  # seconds over a pass-through's CPU a frame
 FIRST_TOKEN = 2e-3  # seconds over direct
 CODEC_RATIO = 2.5  # times a bare decode and encode
+PAIR = 2.0  # times the cheapest pair's CPU an event that is written
 START = 1.0  # seconds over plain mitmdump
 IDLE = 60e6  # bytes over plain mitmdump
 GROWTH = 2e6  # bytes that 5 MB and more of a stream may add when the bounded copies are full
@@ -49,7 +52,7 @@ LEGS = {"an->cc": ("anthropic", "cc"), "cc->an": ("openai-chat", "an"), "an->an"
 
 
 def us(seconds: float) -> str:
-    return f"{seconds * 1e6:,.0f} µs"
+    return f"{seconds * 1e6:,.{0 if seconds >= 1e-4 else 1}f} µs"
 
 
 def ms(seconds: float) -> str:
@@ -88,7 +91,7 @@ class Bench:
 
     def requests(self) -> Iterator[Row]:
         for leg, (protocol, upstream) in LEGS.items():
-            request = load.request(protocol, f"{upstream}-plain-0")
+            request = http_request(protocol, f"{upstream}-plain-0")
             direct = self.load(self.house.upstream, request, connections=16, seconds=self.scale)
             plain, ours = self.pair(request, 2, connections=16, seconds=2 * self.scale)
             yield Row(
@@ -105,14 +108,14 @@ class Bench:
 
     def big_requests(self) -> Iterator[Row]:
         for leg, (protocol, upstream) in LEGS.items():
-            request = load.request(protocol, f"{upstream}-plain-0", messages=200, size=4000)
+            request = http_request(protocol, f"{upstream}-plain-0", messages=200, size=4000)
             plain, ours = self.pair(request, 1, connections=4, count=int(60 * self.scale) or 4)
             ratio = ours[0] / plain[0]
             yield Row(f"{leg}  CPU a request of 1 MB", "", ms(plain[0]), f"{ms(ours[0])} ({ratio:.2f}x)")
 
     def first_token(self) -> Iterator[Row]:
         for leg, (protocol, upstream) in LEGS.items():
-            request = load.request(protocol, f"{upstream}-burst-5")
+            request = http_request(protocol, f"{upstream}-burst-5")
             count = int(200 * self.scale) or 20
             ports = (self.house.upstream, self.plain.port, self.ours.port)
             direct, plain, ours = (statistics.median(self.load(port, request, count=count).first) for port in ports)
@@ -130,17 +133,15 @@ class Bench:
     def frames_alone(self) -> Iterator[Row]:
         frames = int(1500 * self.scale) or 100
         for leg, (protocol, upstream) in LEGS.items():
-            request = load.request(protocol, f"{upstream}-alone-{frames}")
+            request = http_request(protocol, f"{upstream}-alone-{frames}")
             plain, ours = self.pair(request, 2, count=2, connections=2)
-            row = self.ratio(
-                f"{leg}  CPU a frame, each alone", plain[0] / frames, ours[0] / frames, FRAME_ALONE_CPU
-            )
+            row = self.ratio(f"{leg}  CPU a frame, each alone", plain[0] / frames, ours[0] / frames, FRAME_ALONE_CPU)
             yield row
 
     def frames_many(self) -> Iterator[Row]:
         frames = 20_000
         for leg, (protocol, upstream) in LEGS.items():
-            request = load.request(protocol, f"{upstream}-burst-{frames}")
+            request = http_request(protocol, f"{upstream}-burst-{frames}")
             count = int(3 * self.scale) or 1
             plain, ours = self.pair(request, 2, count=count)
             added = (ours[0] - plain[0]) / frames
@@ -153,14 +154,30 @@ class Bench:
                 added <= FRAME_MANY_CPU,
             )
 
+    def pairs(self) -> Iterator[Row]:
+        """What one event written to the client costs, for every client on every upstream."""
+        frames = int(10_000 * self.scale) or 500
+        costs: dict[str, float] = {}
+        for _ in range(3 if self.scale >= 1 else 1):
+            for name in UPSTREAMS:
+                for protocol in BODIES:
+                    cost, _ = self.cost(self.ours, http_request(protocol, f"{name}-burst-{frames}"), count=2)
+                    leg = f"{protocol} -> {UPSTREAMS[name]}"
+                    costs[leg] = min(costs.get(leg, cost), cost)
+        cheapest = min(costs.values())
+        for leg, cost in costs.items():
+            ratio = cost / cheapest
+            shown, goal = f"{us(cost / frames)} ({ratio:.2f}x)", f"<= {PAIR}x the cheapest"
+            yield Row(f"{leg}  CPU an event written", "", "", shown, goal, ratio <= PAIR)
+
     def memory(self) -> Iterator[Row]:
         """What the last two thirds of a long stream add, when the bounded copies are full.
 
         The proxy is a fresh one: its heap has no room left over from other work."""
         for leg, (protocol, upstream) in LEGS.items():
             with self.house.ours() as fresh:
-                self.load(fresh.port, load.request(protocol, f"{upstream}-burst-100"), count=5)
-                sizes, total = sizes_during(fresh, load.request(protocol, f"{upstream}-burst-60000"))
+                self.load(fresh.port, http_request(protocol, f"{upstream}-burst-100"), count=5)
+                sizes, total = sizes_during(fresh, http_request(protocol, f"{upstream}-burst-60000"))
             growth = max(sizes) - sizes[len(sizes) // 3]
             what = f"{leg}  memory that the rest of a stream of {mb(total)} adds"
             yield Row(what, "", "", mb(growth), f"<= {mb(GROWTH)}", growth <= GROWTH)
@@ -195,8 +212,8 @@ def codecs() -> Iterator[Row]:
     decoder, encoder = msgspec.json.Decoder(), msgspec.json.Encoder()
     for size, rounds in ((1_000_000, 15), (10_000_000, 4)):
         for client, upstream in (("anthropic", "openai-chat"), ("openai-chat", "anthropic")):
-            path, make = load.BODIES[client]
-            wire = Wire(path, load.encoded(make("m", True, 200, size // 260)))
+            body = encoded(BODIES[client][1]("m", True, 200, size // 260))
+            wire = Wire(path_of(client, "m", True), body)
             bare = best(lambda body=wire.body: encoder.encode(decoder.decode(body)), rounds)  # type: ignore[misc]
 
             def translate(wire: Wire = wire, client: str = client, upstream: str = upstream) -> None:
@@ -231,7 +248,9 @@ def starts(house: House, rounds: int) -> Iterator[Row]:
 
 # ------------------------------------------------------------------------------------------------ the run
 
-SECTIONS = ("codecs", "start", "requests", "big_requests", "first_token", "frames_alone", "frames_many", "memory")
+SECTIONS = (
+    "codecs", "start", "requests", "big_requests", "first_token", "frames_alone", "frames_many", "pairs", "memory",
+)  # fmt: skip
 
 
 def measure(sections: list[str], scale: float) -> Iterator[Row]:

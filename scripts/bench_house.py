@@ -23,10 +23,18 @@ from scripts.serve import program
 HERE = Path(__file__).resolve().parent
 TICK = os.sysconf("SC_CLK_TCK")
 
+UPSTREAMS = {
+    "cc": "openai-chat",
+    "rs": "openai-responses",
+    "an": "anthropic",
+    "gm": "gemini",
+    "ol": "ollama",
+}
+
 # What a pass-through of plain mitmproxy needs, so that it streams where we do.
 PLAIN = """
 def responseheaders(flow):
-    if flow.response.headers.get("content-type", "").startswith("text/event-stream"):
+    if flow.response.headers.get("content-type", "").startswith(("text/event-stream", "application/x-ndjson")):
         flow.response.stream = True
 """
 
@@ -97,8 +105,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def stub() -> Iterator[int]:
-    argv = [sys.executable, str(HERE / "bench_load.py")]
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    argv = [sys.executable, "-m", "scripts.bench_load"]
+    process = subprocess.Popen(argv, cwd=HERE.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         yield int(process.stdout.readline())
@@ -127,11 +135,8 @@ class House:
         config = {
             "listen": f"127.0.0.1:{port}",
             "auth": {"mode": "none"},
-            "upstreams": {
-                "cc": {"protocol": "openai-chat", "base_url": base},
-                "an": {"protocol": "anthropic", "base_url": base},
-            },
-            "models": {"cc-*": "cc/*", "an-*": "an/*"},
+            "upstreams": {name: {"protocol": protocol, "base_url": base} for name, protocol in UPSTREAMS.items()},
+            "models": {f"{name}-*": f"{name}/*" for name in UPSTREAMS},
             "logging": {"level": "warning"},
         }
         path = self.folder / "llm-link.yaml"

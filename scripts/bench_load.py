@@ -11,71 +11,18 @@ one thing that every protocol hands on: `KIND-N` at its end, as in `cc-burst-200
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+
+from scripts.bench_wire import WORD, Voice, voice_of
 
 PAUSE = 0.001  # seconds between frames that shall come alone
 PATIENCE = 60  # seconds, after which a run that does not end is a failure
 BATCH = 500  # frames written at once where many shall come to a read
-MODEL = re.compile(rb'"model"\s*:\s*"[^"]*?(plain|burst|alone)-(\d+)"')
+MODEL = re.compile(rb'(?:"model"\s*:\s*"|/models/)[^":]*?(plain|burst|alone)-(\d+)[":]')
 LENGTH = re.compile(rb"content-length:\s*(\d+)", re.I)
-WORD = "bench "
-
-
-def sse(value: Any, name: str = "") -> bytes:
-    head = f"event: {name}\n" if name else ""
-    return f"{head}data: {json.dumps(value, separators=(',', ':'))}\n\n".encode()
-
-
-# ------------------------------------------------------------------------------------------------ what the stub says
-
-
-@dataclass(frozen=True)
-class Voice:
-    """One protocol's answers: a whole one, and the parts of a streamed one."""
-
-    whole: bytes
-    begin: bytes
-    delta: bytes
-    end: bytes
-
-
-def chat_voice() -> Voice:
-    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
-
-    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
-        return sse({**base, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
-
-    answer = {"role": "assistant", "content": WORD * 20}
-    choice = {"index": 0, "message": answer, "finish_reason": "stop"}
-    whole = {**base, "object": "chat.completion", "choices": [choice], "usage": usage}
-    tail = sse({**base, "choices": [], "usage": usage}) + b"data: [DONE]\n\n"
-    begin = chunk({"role": "assistant", "content": ""})
-    return Voice(json.dumps(whole).encode(), begin, chunk({"content": WORD}), chunk({}, "stop") + tail)
-
-
-def anthropic_voice() -> Voice:
-    usage = {"input_tokens": 10, "output_tokens": 10}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_sequence": None}
-    whole = {**message, "content": [{"type": "text", "text": WORD * 20}], "stop_reason": "end_turn", "usage": usage}
-
-    def event(kind: str, **fields: Any) -> bytes:
-        return sse({"type": kind, **fields}, kind)
-
-    begin = event("message_start", message={**message, "content": [], "stop_reason": None, "usage": usage})
-    begin += event("content_block_start", index=0, content_block={"type": "text", "text": ""})
-    delta = event("content_block_delta", index=0, delta={"type": "text_delta", "text": WORD})
-    end = event("content_block_stop", index=0)
-    end += event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage=usage)
-    return Voice(json.dumps(whole).encode(), begin, delta, end + event("message_stop"))
-
-
-VOICES = {b"messages": anthropic_voice(), b"completions": chat_voice()}
 
 
 def framed(data: bytes) -> bytes:
@@ -112,7 +59,7 @@ class Stub(asyncio.Protocol):
         if len(self.buffer) < end + 4 + (int(length[1]) if length else 0):
             return
         request, self.buffer = bytes(self.buffer), bytearray()
-        self.answer(request, VOICES[request[: request.index(b" HTTP/")].partition(b"?")[0].rpartition(b"/")[2]])
+        self.answer(request, voice_of(request[: request.index(b" HTTP/")]))
 
     def answer(self, request: bytes, voice: Voice) -> None:
         asked = MODEL.search(request)
@@ -122,7 +69,7 @@ class Stub(asyncio.Protocol):
             self.transport.write(head % len(voice.whole) + voice.whole)
             return
         self.transport.write(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ntransfer-encoding: chunked\r\n\r\n" % voice.content_type
         )
         task = asyncio.get_running_loop().create_task(self.stream(voice, kind, count))
         self.tasks.add(task)
@@ -255,92 +202,6 @@ async def run(
         await asyncio.gather(*(client.done for client in clients))
     tally.seconds = time.perf_counter() - start
     return tally
-
-
-# ------------------------------------------------------------------------------------------------ the requests
-
-LINE = 'def area(width, height):\n    return f"{width * height} m²"  # a line of "code"\n'
-
-TOOL = {
-    "type": "object",
-    "properties": {"path": {"type": "string", "description": "The file"}, "limit": {"type": "integer"}},
-    "required": ["path"],
-}
-
-
-def filler(size: int) -> str:
-    return (LINE * (size // len(LINE) + 1))[:size]
-
-
-def chat_body(model: str, stream: bool, messages: int = 4, size: int = 400) -> dict[str, Any]:
-    """A conversation with a tool, of so many messages of so many characters each."""
-    turns: list[dict[str, Any]] = [{"role": "system", "content": "You are helpful."}]
-    for n in range(0, messages, 4):
-        function = {"name": "read", "arguments": json.dumps({"path": "a.py", "text": filler(size)})}
-        turns += [
-            {"role": "user", "content": filler(size)},
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [{"id": f"call_{n}", "type": "function", "function": function}],
-            },
-            {"role": "tool", "tool_call_id": f"call_{n}", "content": filler(size)},
-            {"role": "assistant", "content": filler(size)},
-        ]
-    turns.append({"role": "user", "content": "Go on."})
-    tool = {"type": "function", "function": {"name": "read", "description": "Reads a file", "parameters": TOOL}}
-    return {"model": model, "max_tokens": 1000, "stream": stream, "messages": turns, "tools": [tool]}
-
-
-def anthropic_body(model: str, stream: bool, messages: int = 4, size: int = 400) -> dict[str, Any]:
-    """The same conversation as `chat_body`."""
-    turns: list[dict[str, Any]] = []
-    for n in range(0, messages, 4):
-        arguments = {"path": "a.py", "text": filler(size)}
-        result = {"type": "tool_result", "tool_use_id": f"toolu_{n}", "content": filler(size)}
-        turns += [
-            {"role": "user", "content": filler(size)},
-            {
-                "role": "assistant",
-                "content": [{"type": "tool_use", "id": f"toolu_{n}", "name": "read", "input": arguments}],
-            },
-            {"role": "user", "content": [result]},
-            {"role": "assistant", "content": [{"type": "text", "text": filler(size)}]},
-        ]
-    turns.append({"role": "user", "content": "Go on."})
-    tools = [{"name": "read", "description": "Reads a file", "input_schema": TOOL}]
-    return {
-        "model": model,
-        "max_tokens": 1000,
-        "stream": stream,
-        "system": "You are helpful.",
-        "messages": turns,
-        "tools": tools,
-    }
-
-
-BODIES = {
-    "anthropic": ("/v1/messages", anthropic_body),
-    "openai-chat": ("/v1/chat/completions", chat_body),
-}
-
-
-def encoded(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False).encode()
-
-
-def request(protocol: str, model: str, *, messages: int = 4, size: int = 400) -> bytes:
-    """The bytes of one HTTP request; it asks for a stream where the model's name says so."""
-    path, make = BODIES[protocol]
-    body = encoded(make(model, "plain" not in model, messages, size))
-    head: Sequence[str] = (
-        f"POST {path} HTTP/1.1",
-        "host: 127.0.0.1",
-        "content-type: application/json",
-        "anthropic-version: 2023-06-01",
-        f"content-length: {len(body)}",
-    )
-    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
 if __name__ == "__main__":
