@@ -43,6 +43,7 @@ class Sink:
         self.started = False
         self.calls = 0  # tool calls so far
         self.last_usage: Usage | None = None
+        self._late_usage: Callable[[], Usage] | None = None
         self.pending: Finish | None = None  # said to be over; sent when the stream ends, after the usage
         self._index = -1
         self._current: Hashable = None
@@ -133,7 +134,11 @@ class Sink:
             self.close(self._current, citations if self._prose is Text else ())
 
     def usage(self, usage: Usage) -> None:
-        self.last_usage = usage
+        self.last_usage, self._late_usage = usage, None
+
+    def usage_later(self, read: Callable[[], Usage]) -> None:
+        """Usage of an upstream that says it with each frame: only the last word is read."""
+        self._late_usage = read
 
     def finish(self, finish: Finish) -> None:
         """The upstream said why it ends. The last word counts; it is sent by `end`."""
@@ -191,6 +196,8 @@ class Sink:
             self.close(self._current)
 
     def _usage_update(self) -> None:
+        if self._late_usage is not None:
+            self.usage(self._late_usage())
         if self.last_usage is not None:
             self.start()
             self.events.append(UsageUpdate(self.last_usage))

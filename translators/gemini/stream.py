@@ -14,7 +14,7 @@ import msgspec
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..events import Failure, Finish, Fold
 from ..framing import ArrayFramer, Frame, Framer, SseFramer
-from ..model import ApiError, Citation, Extra, Response, Text, Thinking, ToolCall, UpstreamFault
+from ..model import ApiError, Citation, Extra, Response, Text, Thinking, ToolCall, UpstreamFault, Usage
 from ..policy import INFO, Loss
 from ..stream import Machine, StreamDecoder
 from .answer import ANSWER, BROKEN, WireAnswer, WireCandidate, parse_citations, parse_usage, read_reason
@@ -47,7 +47,8 @@ def parse_response(body: bytes, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> 
     machine = GeminiMachine(seed, traits)
     raws = _LIST.decode(body) if body.lstrip()[:1] == b"[" else [msgspec.Raw(body)]
     for raw in raws:
-        if ANSWER.decode(raw).says_nothing and not machine.failed(bytes(raw)):
+        answer = ANSWER.decode(raw)
+        if answer.says_nothing and answer.error is None:
             raise msgspec.ValidationError("Object missing required field `candidates`")
         machine.frame(None, bytes(raw))
     machine.end(whole=True)
@@ -77,16 +78,19 @@ class GeminiMachine(Machine):
         self._reason: str | None = None
         self._message: str | None = None
         self._said = False  # whether there is anything to show
+        self._counts: Json | None = None  # the last usage that was said
         self._grounding: Any = None
         self._cited: Any = None
 
     def frame(self, event: str | None, data: bytes) -> None:
-        if data.strip() == b"[DONE]":
-            return
-        if data[:1] == b"[" or self.failed(data):
-            self.sink.fail(read_error(msgspec.json.decode(data)))
+        if data[:1] == b"[":
+            if data.strip() != b"[DONE]":
+                self.sink.fail(read_error(msgspec.json.decode(data)))
             return
         answer = ANSWER.decode(data)
+        if answer.error is not None:
+            self.sink.fail(read_error(msgspec.json.decode(data)))
+            return
         if not self.sink.started and not answer.says_nothing:
             self.sink.start(answer.response_id or "", answer.model_version or "")
         if answer.usage_metadata:
@@ -95,10 +99,6 @@ class GeminiMachine(Machine):
             if not candidate.index:  # of several answers the first
                 self._candidate(candidate)
         self._feedback(answer)
-
-    @staticmethod
-    def failed(data: bytes) -> bool:
-        return b'"error"' in data and ANSWER.decode(data).error is not None
 
     def end(self, whole: bool = False) -> None:
         """`whole`: the answer came in one piece, and is complete without a reason."""
@@ -117,9 +117,13 @@ class GeminiMachine(Machine):
     # ---- what a chunk says of the whole
 
     def _usage(self, raw: Json) -> None:
-        usage = parse_usage(raw)
-        if usage.prompt or usage.completion or self.sink.last_usage is None:
-            self.sink.usage(usage)
+        if self._counts is None:
+            self.sink.usage_later(self._read_usage)
+        if self._counts is None or any(raw.values()):  # zeros say nothing new
+            self._counts = raw
+
+    def _read_usage(self) -> Usage:
+        return parse_usage(self._counts or {})
 
     def _feedback(self, answer: WireAnswer) -> None:
         """A prompt that was blocked has no candidates."""
