@@ -1,8 +1,7 @@
-"""Neutral requests and answers within what every protocol can say, and what each codec makes of the rest.
+"""Neutral requests and answers.
 
-`responses` and `requests` are the common ground: what they hold goes through any codec and comes back the same, but for
-the few facts that `plain_response` and `plain_request` leave out of the comparison. `rich_responses` holds everything
-that the neutral model can say of an answer.
+`responses` and `requests` hold what most protocols can say; what one of them makes of the rest stands in `dialects`.
+`rich_responses` holds everything that the neutral model can say of an answer.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ import base64
 import json
 from typing import Any
 
-import msgspec
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from translators import CODECS
 from translators.codec import Seed
@@ -75,17 +72,8 @@ def responses(draw: st.DrawFn) -> Response:
         parts.append(Text(draw(TEXT)))
     calls = draw(st.lists(st.tuples(NAME, ARGUMENTS), max_size=3))
     parts += [ToolCall(f"call_{n}", name, arguments) for n, (name, arguments) in enumerate(calls)]
-    reasons: list[Reason] = ["tool_call", "length"] if calls else ["end", "length", "content_filter"]
-    reason = draw(st.sampled_from(reasons))
+    reason: Reason = draw(st.sampled_from(["tool_call", "length"] if calls else ["end", "length", "content_filter"]))
     return Response(tuple(parts), reason, "", "m", draw(USAGES))
-
-
-def plain_response(response: Response) -> Response:
-    """Without what no law speaks of: the id (each protocol has its own form), the raw usage, opaque facts, and
-    whether a filter or the model itself refused (Anthropic has one word for both, Chat needs a text for the latter)."""
-    reason = "refusal" if response.reason == "content_filter" else response.reason
-    usage = replace(response.usage, raw={}) if response.usage is not None else None
-    return replace(response, id="", usage=usage, reason=reason, extra={})
 
 
 _EXTRA: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.just({"anthropic": {"signature": "s"}})
@@ -170,6 +158,25 @@ def _user(draw: st.DrawFn) -> Message:
     return Message("user", tuple(parts))
 
 
+_SETTINGS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "heat": st.sampled_from([{"temperature": 0.0}, {"temperature": 0.5}, {"temperature": 1.0}, {"top_p": 0.5}]),
+    "top_k": st.just({"top_k": 40}),
+    "min_p": st.just({"min_p": 0.1}),
+    "seed": st.just({"seed": 7}),
+    "penalties": st.just({"presence_penalty": 0.5, "frequency_penalty": -0.5}),
+    "repeat": st.just({"repeat_penalty": 1.1}),
+    "logit_bias": st.just({"logit_bias": {"5": 1.0}}),
+    "logprobs": st.sampled_from([{"logprobs": 1}, {"logprobs": 5}]),
+    "verbosity": st.just({"verbosity": "low"}),
+    "max_tool_calls": st.just({"max_tool_calls": 3}),
+    "metadata": st.just({"metadata": {"team": "blue"}, "store": True}),
+    "cache_key": st.just({"cache_key": "k"}),
+    "user": st.builds(lambda name: {"user": name}, NAME),
+    "tier": st.sampled_from([{"tier": "auto"}, {"tier": "default"}]),
+    "stop": st.builds(lambda stop: {"stop": stop}, st.lists(TEXT, min_size=1, max_size=4)),
+}
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
     names = draw(st.lists(NAME, max_size=3, unique=True))
@@ -179,6 +186,7 @@ def requests(draw: st.DrawFn) -> Request:
         choices = [ToolChoice("auto"), ToolChoice("none"), ToolChoice("required"), ToolChoice("named", (names[0],))]
         choice = draw(st.none() | st.sampled_from(choices))
     parallel = draw(st.none() | st.booleans()) if choice is not None and choice.kind != "none" else None
+    settings = draw(st.lists(st.sampled_from(sorted(_SETTINGS)), max_size=4, unique=True))
     return Request(
         model=draw(st.sampled_from(["m", "vendor/model:tag", "modèle"])),
         messages=draw(conversations()),
@@ -187,19 +195,6 @@ def requests(draw: st.DrawFn) -> Request:
         parallel_tools=parallel,
         format=draw(st.sampled_from(_FORMATS)),
         max_output=draw(st.integers(1, 100_000)),
-        stop=draw(st.lists(TEXT, max_size=4)),
-        temperature=draw(st.none() | st.sampled_from([0.0, 0.5, 1.0])),
-        user=draw(st.none() | NAME),
-        tier=draw(st.none() | st.sampled_from(["auto", "default"])),
         stream=draw(st.booleans()),
+        **{field: value for name in settings for field, value in draw(_SETTINGS[name]).items()},
     )
-
-
-def plain_request(request: Request) -> Request:
-    """Without what no law speaks of, because the protocols differ in it by nature.
-
-    A schema's name and strictness (Chat only, and it wants a name), whether usage is wanted at the end of a stream
-    (Chat only), and that Anthropic says "several calls at once" by saying nothing."""
-    form = replace(request.format, name=None, strict=None, description=None)
-    parallel = request.parallel_tools if request.parallel_tools is False else None
-    return msgspec.structs.replace(request, format=form, include_usage=False, parallel_tools=parallel, extra={})

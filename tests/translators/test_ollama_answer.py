@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import lawful
-from tests.strategies import SEED, plain_response, responses, rich_responses
+from tests.strategies import SEED, rich_responses
 from translators import ollama
 from translators.codec import DEFAULT_TRAITS, Traits
 from translators.events import Event, Failure, Fold, fold, unfold
@@ -199,43 +199,7 @@ def test_a_stream_under_the_label_of_one_body() -> None:
         ollama.parse_response(line({"content": "x"}) + b'{"error":"boom"}\n', SEED)
 
 
-JUNK = [*GOLDEN, b"{", b"}", b'"', b"\n", b'{"message":null}\n', b"\xff", b'{"done":true}\n']
-
-
-@given(st.lists(st.sampled_from(JUNK)))
-@settings(max_examples=50)
-def test_junk_never_raises(pieces: list[bytes]) -> None:
-    read(*pieces)
-
-
 # ------------------------------------------------------------------------------------------------ the way back
-
-
-@given(responses())
-def test_a_whole_answer_comes_back(response: Response) -> None:
-    body = ollama.render_response(response, Request(model="m"), SEED)
-    assert common(ollama.parse_response(body, SEED)) == common(response)
-
-
-@given(responses(), st.lists(st.integers(0, 3000), max_size=8))
-def test_a_streamed_answer_comes_back_at_any_chunking(response: Response, cuts: list[int]) -> None:
-    encoder = ollama.encoder(Request(model="m", stream=True), SEED)
-    wire = b"".join(encoder.encode(event) for event in unfold(response))
-    assert common(fold(read(*lawful.chunks(wire, cuts)))) == common(response)
-
-
-def common(response: Response) -> Response:
-    """Without what Ollama has no word for: caches and thoughts in the usage, and filters. Arguments are compared as
-    values, since a stream escapes the line ends in them."""
-    plain, usage = plain_response(response), response.usage or Usage()
-    parts = tuple(
-        msgspec.structs.replace(part, arguments=json.dumps(json.loads(part.arguments)))
-        if isinstance(part, ToolCall) else part
-        for part in plain.parts
-    )  # fmt: skip
-    reason = "end" if plain.reason == "refusal" else plain.reason
-    spent = Usage(usage.prompt, output=usage.completion)
-    return msgspec.structs.replace(plain, parts=parts, reason=reason, usage=spent)
 
 
 @given(rich_responses(), FORMS)
