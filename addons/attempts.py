@@ -14,7 +14,7 @@ from mitmproxy import http
 from addons import credentials, params
 from addons.exchange import Attempt, Exchange, Outgoing, Reply, Wait
 from addons.log import logger, scrub
-from addons.replies import INTERNAL, last_error
+from addons.replies import INTERNAL, idle, last_error
 from addons.routing import Target
 from addons.settings_upstream import Proxy
 from translators import CODECS
@@ -78,7 +78,7 @@ def _free_at(attempt: Attempt, tries: int) -> float:
 # ------------------------------------------------------------------------------------------------ making one
 
 
-def _prepare(exchange: Exchange, target: Target) -> Outgoing:
+def _prepare(exchange: Exchange, target: Target) -> Outgoing | Reply:
     upstream, client = target.upstream, exchange.codec
     codec = CODECS[upstream.protocol]
     if upstream.proxy is not None and upstream.proxy.scheme != "http":
@@ -103,6 +103,9 @@ def _prepare(exchange: Exchange, target: Target) -> Outgoing:
         frame_limit=exchange.settings.limits.sse_frame,
         purpose=exchange.surface.purpose,
     )
+    if bridge.idle:
+        exchange.attempts.append(Attempt(target, bridge, None, 0))
+        return idle(exchange, bridge)
     out = _outgoing(exchange, target, codec, bridge)
     exchange.attempts.append(Attempt(target, bridge, out, exchange.settings.limits.capture))
     return out

@@ -10,9 +10,10 @@ from mitmproxy import http
 from addons import messages
 from addons.exchange import Exchange, Reply
 from translators.answer import Head
+from translators.bridge import Bridge
 from translators.codec import CountingCodec
-from translators.events import Failure
-from translators.model import ApiError, BadRequest, Request
+from translators.events import Failure, unfold
+from translators.model import ApiError, BadRequest, Request, Response, Usage
 from translators.policy import header as warnings_header
 from translators.tokens import estimate
 
@@ -67,6 +68,18 @@ def last_error(exchange: Exchange) -> Reply:
     reply = answer.reply if answer is not None and answer.reply is not None else exchange.codec.render_error(error)
     exchange.error, exchange.status = error, reply[0]
     return Reply(reply[0], {**reply[1], **own_headers(exchange)}, reply[2])
+
+
+def idle(exchange: Exchange, bridge: Bridge) -> Reply:
+    """The empty answer to a request that asks for none."""
+    asked, seed, codec = bridge.as_asked(), exchange.seed, exchange.codec
+    answer = Response(reason="length" if asked.max_output == 0 else "end", usage=Usage())
+    if not bridge.stream:
+        head = Head(200, {"content-type": "application/json"}, False)
+        return whole(exchange, head, codec.render_response(answer, asked, seed))
+    encoder = codec.encoder(asked, seed)
+    head = Head(200, {"content-type": encoder.content_type}, False)
+    return whole(exchange, head, b"".join(map(encoder.encode, unfold(answer))))
 
 
 def refusal(exchange: Exchange, error: ApiError) -> Reply:

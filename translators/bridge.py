@@ -17,10 +17,11 @@ from .body import replace
 from .codec import Codec, Seed, Traits, Wire
 from .custom import Customs
 from .events import Event, PartStart
+from .fields import told
 from .framing import FRAME_LIMIT
 from .model import BadRequest, Request
 from .names import Names
-from .policy import Loss, Policy, Rule, judge
+from .policy import BALANCED_REJECT, Loss, Policy, Rule, judge
 from .stops import StopCutter
 
 Transform = Callable[[Event], Sequence[Event]]
@@ -56,12 +57,31 @@ class Bridge:
         self.losses: list[Loss] = []  # all of them
         self.warnings: list[Loss] = []  # those that the client is told
         self._transforms: list[Transform] = []
+        self.idle = not self.relay and self._asks_nothing(policy)
         if self.relay:
             self.wire = client.relay(wire, purpose, model)
+        elif self.idle:
+            self.wire = wire
         else:
             self.wire = self._render(model, policy)
         if changes is not None:
             self.wire = msgspec.structs.replace(self.wire, body=_change(self.wire.body, changes))
+
+    def _asks_nothing(self, policy: Policy) -> bool:
+        """Whether the answer is known to be empty, so that no upstream needs to be asked: an Ollama client loads the
+        model, or an Anthropic client fills a cache that the target has not."""
+        asked = self.asked
+        if asked is None or not asked.messages:
+            return asked is not None
+        if asked.max_output != 0 or self.upstream.PREWARM:
+            return False
+        why = "the target cannot be made to read a prompt and write nothing; it was not asked"
+        self._judge([Loss("max_output", "emulated", why, BALANCED_REJECT)], policy)
+        return True
+
+    def _judge(self, losses: list[Loss], policy: Policy) -> None:
+        self.losses = told(losses, self.client.NAME)
+        self.warnings = judge(self.losses, policy, self.client.NAME, self.upstream.NAME)
 
     def _render(self, model: str, policy: Policy) -> Wire:
         assert self.asked is not None
@@ -82,8 +102,7 @@ class Bridge:
             losses.append(Loss("stop", "emulated", "the model takes none, the text is cut here", _EMULATED))
             request = msgspec.structs.replace(request, stop=[])
         rendered = self.upstream.render_request(request, self.traits)
-        self.losses = [*losses, *rendered.losses]
-        self.warnings = judge(self.losses, policy, self.client.NAME, self.upstream.NAME)
+        self._judge([*losses, *rendered.losses], policy)
         return rendered.wire
 
     def answer(self, status: int, headers: Mapping[str, str]) -> Answer:

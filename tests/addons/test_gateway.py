@@ -261,6 +261,20 @@ def test_a_whole_answer_is_translated(link: Proxy, upstream: Upstream) -> None:
     assert "x-api-key" not in seen.headers and KEY not in str(seen)
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_ollama_client_that_loads_a_model_is_answered_here(
+    link: Proxy, upstream: Upstream, path: str, stream: bool
+) -> None:
+    asked = len(upstream.seen)
+    response = httpx.post(link.url + path, json={"model": "say", "stream": stream, "keep_alive": "5m"}, timeout=10)
+    (line,) = response.text.splitlines()
+    body = json.loads(line)
+    assert response.status_code == 200 and body["done"] is True and body["done_reason"] == "load"
+    assert body["model"] == "say" and (body.get("response") == "" or body["message"]["content"] == "")
+    assert len(upstream.seen) == asked and "x-llm-link-attempts" not in response.headers
+
+
 def test_a_streamed_answer_is_translated(link: Proxy) -> None:
     response = ask(link, "say", stream=True)
     assert response.headers["content-type"].startswith("text/event-stream")

@@ -308,7 +308,7 @@ def test_freeform_tools_come_back_as_raw_text() -> None:
 def test_stop_sequences_are_cut_here_for_a_model_that_takes_none() -> None:
     body = ask([], stop_sequences=["lo"])
     made = bridge(ANTHROPIC, CHAT, body, traits=Traits(drop=("stop",)))
-    assert "stop" not in json.loads(made.wire.body) and [loss.path for loss in made.losses] == ["stop"]
+    assert "stop" not in json.loads(made.wire.body) and [loss.path for loss in made.losses] == ["stop_sequences"]
     response = fold(answered(made, CHAT_STREAM))
     assert (response.parts, response.reason, response.stop_sequence) == ((Text("Hel"),), "stop_sequence", "lo")
     with pytest.raises(BadRequest):

@@ -115,7 +115,6 @@ def test_tools_and_a_choice() -> None:
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": [1]}]}, "messages[0].content"),
         ({"messages": [{"role": "robot"}]}, "messages[0].role"),
         ({"messages": [{"role": "assistant", "tool_calls": [{"function": {}}]}]},
@@ -216,11 +215,8 @@ def test_generate_is_a_conversation_of_one_prompt() -> None:
     assert request.extra["ollama"]["generate"] is True and request.extra["ollama"]["keep_alive"] == 0
 
 
-@pytest.mark.parametrize("field", [{"raw": True}, {"context": [1]}, {"suffix": "x"}, {"template": "{{ .Prompt }}"}])
-def test_what_bypasses_the_chat_cannot_be_translated(field: dict[str, Any]) -> None:
-    error = refused("/api/generate", prompt="Hi", **field).error
-    assert error.param == next(iter(field)) and error.code == "unsupported_translation"
-
-
-def test_generate_needs_a_prompt() -> None:
-    assert refused("/api/generate", model="m").error.param == "prompt"
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+@pytest.mark.parametrize(("alive", "loads"), [("5m", "load"), (None, "load"), (0, "unload")])
+def test_without_a_prompt_the_model_is_loaded(path: str, alive: Any, loads: str) -> None:
+    request = parse(path, model="m", messages=[], prompt="", keep_alive=alive)
+    assert request.messages == [] and request.extra["ollama"]["loads"] == loads

@@ -28,6 +28,7 @@ from .wire import CALL_ID, HEADERS, NAME, TOOL_NAME, TOOL_NAME_LENGTH
 STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = False
 STOP = True
+PREWARM = True
 
 encoder = Encoder
 
@@ -68,6 +69,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "PREWARM",
     "STOP",
     "STREAM",
     "TOOL_NAME",

@@ -7,10 +7,11 @@ import re
 from typing import Any
 
 from ..codec import Traits
+from ..foreign import unsaid
 from ..model import Request
 from ..policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT, WARN, Loss, Rule
 from .reasoning import Plan
-from .wire import VERSION, VERSION_WITHOUT_SAMPLING
+from .wire import NAME, VERSION, VERSION_WITHOUT_SAMPLING
 
 # ---- sampling, stop sequences
 
@@ -106,3 +107,4 @@ def report(request: Request, losses: list[Loss]) -> None:
         losses.append(Loss("background", "dropped", "Anthropic answers at once", WARN))
     if any(modality != "text" for modality in request.modalities):
         losses.append(Loss("modalities", "dropped", "Anthropic answers in text", REJECT))
+    losses += unsaid(request, NAME, "Anthropic")

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 
 from ..body import typed
 from ..codec import Traits
+from ..foreign import untold
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss, Rule
 from ..schema import ensure_object, fold_root, for_structured_output
@@ -214,6 +215,7 @@ def _shape(tool: Tool, path: str, traits: Traits, losses: list[Loss]) -> dict[st
     if folded:
         why = "anyOf, oneOf and allOf at the root of a schema are folded into one object"
         losses.append(Loss(f"{path}.schema", "approximated", why, WARN))
+    losses += untold(tool, path, NAME)
     shape: dict[str, Any] = {"name": tool.name}
     if tool.description:
         shape["description"] = tool.description

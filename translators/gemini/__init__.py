@@ -32,6 +32,7 @@ from .wire import CALL_ID, HEADERS, NAME, TOOL_NAME, TOOL_NAME_LENGTH
 STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = False
 STOP = True
+PREWARM = False
 
 
 def claims(method: str, path: str) -> bool:
@@ -62,6 +63,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "PREWARM",
     "STOP",
     "STREAM",
     "TOOL_NAME",

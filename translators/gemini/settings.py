@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from ..body import typed
 from ..codec import Traits
+from ..foreign import unsaid
 from ..model import BadRequest, Format, Request
 from ..policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss, Rule
 from ..schema import for_gemini, from_openapi
@@ -124,9 +125,6 @@ _UNSAID: tuple[tuple[str, Rule, str], ...] = (
     ("user", INFO, "Gemini has no user id"),
     ("safety_id", INFO, "Gemini has no user id"),
 )
-# Fields that only another protocol has: those that change no answer; all others are as grave as their protocol's rule
-_HARMLESS = frozenset({"cache_control", "betas", "diagnostics", "client_metadata", "include", "billing_policy"})
-_OTHERS: dict[str, Rule] = {"ollama": INFO}
 
 
 def render_generation(request: Request, traits: Traits, losses: list[Loss]) -> Json:
@@ -218,7 +216,7 @@ def render_identity(body: Json, request: Request, traits: Traits, losses: list[L
         losses.append(Loss("n", "dropped", "one answer is asked for", BALANCED_REJECT))
     if request.background:
         losses.append(Loss("background", "dropped", "Gemini answers at once", WARN))
-    _foreign(request, losses)
+    losses += unsaid(request, NAME, "Gemini")
 
 
 _NO_LABEL = re.compile(r"[^a-z0-9_-]")
@@ -227,11 +225,3 @@ _NO_LABEL = re.compile(r"[^a-z0-9_-]")
 def _label(value: Any) -> str:
     text = value if isinstance(value, str) else encode(value).decode()
     return _NO_LABEL.sub("_", text.lower())[:63]
-
-
-def _foreign(request: Request, losses: list[Loss]) -> None:
-    for protocol, fields in request.extra.items():
-        if protocol != NAME:
-            rule = _OTHERS.get(protocol, STRICT_REJECT)
-            for name in fields:
-                losses.append(Loss(name, "dropped", f"Gemini has no {name}", INFO if name in _HARMLESS else rule))

@@ -14,12 +14,13 @@ from msgspec import Raw
 
 from ..body import generic, typed
 from ..codec import Traits
+from ..foreign import untold
 from ..hosted import CLIENT_TOOLS, loss_rule
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss
 from ..schema import Schema, ensure_object, for_gemini, from_openapi
 from .reasoning import LEVEL
-from .wire import DECLARATIONS, NAME, TOOL_CONFIG, TOOLS, Json, WireDeclaration
+from .wire import DECLARATIONS, NAME, TOOL_CONFIG, TOOLS, Json, WireDeclaration, own
 
 # Google's tools: wire name -> family, and the families that it has a tool for
 _FAMILIES_IN: dict[str, str] = {
@@ -64,7 +65,13 @@ def _function(declared: WireDeclaration) -> Tool:
         schema = declared.parameters_json_schema
     elif declared.parameters is not None:
         schema = from_openapi(declared.parameters)
-    return Tool(declared.name, declared.description, schema)
+    said = {
+        "behavior": declared.behavior,
+        "response": declared.response,
+        "responseJsonSchema": declared.response_json_schema,
+    }
+    facts = {name: value for name, value in said.items() if value is not None}
+    return Tool(declared.name, declared.description, schema, extra={NAME: facts} if facts else {})
 
 
 def parse_choice(fields: Mapping[str, Raw]) -> ToolChoice | None:
@@ -125,7 +132,8 @@ def _declared(tool: Tool | HostedTool, path: str, losses: list[Loss]) -> Json:
         description, schema = CLIENT_TOOLS[tool.family]
         losses.append(Loss(path, "emulated", f"{tool.family} is declared as an ordinary function", INFO))
         return {"name": tool.name, "description": description, "parametersJsonSchema": schema}
-    out: Json = {"name": tool.name}
+    losses += untold(tool, path, NAME)
+    out: Json = {"name": tool.name, **own(tool.extra)}
     if tool.description:
         out["description"] = tool.description
     if tool.schema:

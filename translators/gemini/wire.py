@@ -192,6 +192,9 @@ class WireDeclaration(Struct, rename="camel"):
     description: str | None = None
     parameters: Json | None = None
     parameters_json_schema: Json | bool | None = None
+    behavior: str | None = None
+    response: Json | None = None
+    response_json_schema: Any = None
 
 
 class WireCalling(Struct, rename="camel"):

@@ -30,6 +30,7 @@ CALL_ID = re.compile(r"[!-~]{1,256}")
 STREAM: Literal["sse", "lines"] = "lines"
 CUSTOM_TOOLS = False
 STOP = True
+PREWARM = False
 
 _PATHS = frozenset({"/api/chat", "/api/generate"})
 
@@ -62,6 +63,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "PREWARM",
     "STOP",
     "STREAM",
     "TOOL_NAME",

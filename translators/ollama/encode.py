@@ -18,7 +18,7 @@ from ..codec import Seed
 from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate
 from ..model import Image, Refusal, Request, Text, Thinking, ToolCall, Usage
 from .errors import error_body
-from .response import Asked, ending, link_of, said, wire_call
+from .response import Asked, link_of, said, wire_call
 from .wire import Json, encode, timestamp
 
 _LINE_ENDS = {"\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029", "\x85".encode(): b"\\u0085"}
@@ -128,5 +128,5 @@ class OllamaEncoder:
 
     def _finish(self, event: Finish) -> bytes:
         detail = self._line(said(self._wants, event.detail)) if event.detail and not self._refused else b""
-        last = {**self._head, **said(self._wants), **ending(event.reason, self._usage)}
+        last = {**self._head, **said(self._wants), **self._wants.ending(event.reason, self._usage)}
         return detail + _one_line(encode(last)) + b"\n"

@@ -42,10 +42,8 @@ _DATA_URL = ";base64,"
 
 
 def parse_messages(fields: Mapping[str, Raw]) -> list[Message]:
-    """Raises `BadRequest`. Without messages a server of Ollama's loads the model; there is none to load here."""
+    """Raises `BadRequest`. Without messages the model shall be loaded, and say nothing."""
     wires = typed(fields, "messages", MESSAGES) if "messages" in fields else []
-    if not wires:
-        raise BadRequest("messages must not be empty", "messages")
     return _Parser().parse(wires)
 
 

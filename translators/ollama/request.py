@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from ..body import generic, top_level, typed, unknown
 from ..codec import DEFAULT_TRAITS, Rendered, Traits, Wire
+from ..foreign import unsaid
 from ..model import EFFORTS, BadRequest, Effort, Format, Message, Reasoning, Request, Text
 from ..policy import (
     BALANCED_REJECT,
@@ -35,6 +36,7 @@ from .wire import (
     FORMAT,
     GENERATE,
     INTEGER,
+    LOADS,
     NAME,
     NUMBER,
     OPTIONS,
@@ -64,7 +66,8 @@ _KNOWN = {
     CHAT_PATH: frozenset((*_COMMON, "messages", "tools", "tool_choice")),
     GENERATE_PATH: frozenset((*_COMMON, "prompt", "system", "images")),
 }
-# Of /api/generate: they bypass the chat, and without them the answer would be another one.
+_AT_ONCE = (0, "0", "0s", "0m", "0h")  # values of keep_alive
+# Of /api/generate: they bypass the chat, unless they are empty.
 _BYPASS = ("suffix", "template", "context", "raw")
 
 _LEVELS: dict[str, Effort] = {
@@ -89,6 +92,7 @@ def parse_request(wire: Wire) -> Request:
     path = path_of(wire)
     if path == GENERATE_PATH:
         request = Request(messages=_prompt(fields))
+        fields = {name: raw for name, raw in fields.items() if name not in _BYPASS or generic(raw)}
     else:
         request = Request(messages=parse_messages(fields), tools=parse_tools(fields), tool_choice=parse_choice(fields))
     request.model = typed(fields, "model", STRING) if "model" in fields else ""
@@ -103,22 +107,20 @@ def parse_request(wire: Wire) -> Request:
         extra["options"] = options
     if path == GENERATE_PATH:
         extra[GENERATE] = True
+    if not request.messages:
+        extra[LOADS] = "unload" if extra.get("keep_alive") in _AT_ONCE else "load"
     if extra:
         request.extra = {NAME: extra}
     return request
 
 
 def _prompt(fields: Mapping[str, Raw]) -> list[Message]:
-    """The system's text and one message of the user's."""
-    for name in _BYPASS:
-        if name in fields and generic(fields[name]) not in (False, "", []):
-            why = f"Cannot translate {name} from {NAME}: it bypasses the chat, as only Ollama can. Remove it."
-            raise BadRequest(why, name, kind="unsupported", code="unsupported_translation")
+    """The system's text and one message of the user's; none where the model shall be loaded and no more."""
     system = typed(fields, "system", STRING) if "system" in fields else ""
     prompt = typed(fields, "prompt", STRING) if "prompt" in fields else ""
     images = pictures(typed(fields, "images", STRINGS) if "images" in fields else ())
     if not prompt and not images:
-        raise BadRequest("prompt must not be empty", "prompt")
+        return []
     text = [Text(prompt)] if prompt else []
     user = Message("user", (*text, *images))
     return [Message("system", (Text(system),)), user] if system else [user]
@@ -180,18 +182,6 @@ _UNSAYABLE: tuple[tuple[str, str, Rule], ...] = (
     ("store", "Ollama stores no answers", INFO),
     ("cache_key", "Ollama needs no cache key", INFO),
 )
-_EXTRA_RULES: dict[str, Rule] = {
-    "mcp_servers": BALANCED_REJECT,
-    "cache_control": INFO,
-    "betas": INFO,
-    "diagnostics": INFO,
-    "client_metadata": INFO,
-    "include": INFO,
-    "prediction": WARN,
-    "safetySettings": WARN,
-    "prompt_cache_options": INFO,
-    "prompt_cache_retention": INFO,
-}
 _HINT = "Answer with one JSON object that matches this JSON Schema, and with nothing else:\n"
 
 _LEAST_WINDOW = 4096  # tokens; what a server takes when it is not told
@@ -340,10 +330,7 @@ def _unsayable(request: Request, losses: list[Loss]) -> None:
 
 def _extras(request: Request, losses: list[Loss], body: Json) -> None:
     """What only one protocol understands: Ollama's own goes back in, that of others has no place."""
-    for protocol, fields in request.extra.items():
-        for name, value in fields.items():
-            if protocol != NAME:
-                default = WARN if protocol == "gemini" else STRICT_REJECT
-                losses.append(Loss(name, "dropped", f"Ollama has no {name}", _EXTRA_RULES.get(name, default)))
-            elif name != GENERATE and name not in body:
-                body[name] = value
+    losses += unsaid(request, NAME, "Ollama")
+    for name, value in request.extra.get(NAME, {}).items():
+        if name not in (GENERATE, LOADS):
+            body.setdefault(name, value)

@@ -28,7 +28,7 @@ from ..think import split_whole
 from .answer import Calls, image_of, message_of, reason_of, usage_of
 from .errors import error_of
 from .stream import decoder
-from .wire import ANSWER, GENERATE, NAME, Json, WireAnswerMessage, encode, timestamp
+from .wire import ANSWER, GENERATE, LOADS, NAME, Json, WireAnswerMessage, encode, timestamp
 
 # ------------------------------------------------------------------------------------------------ wire to neutral
 
@@ -94,6 +94,22 @@ class Asked:
         self.model = request.model
         self.generate = bool(request.extra.get(NAME, {}).get(GENERATE))
         self.thoughts = request.reasoning is None or request.reasoning.visible is not False
+        self.loads = request.extra.get(NAME, {}).get(LOADS)
+
+    def ending(self, reason: Reason, usage: Usage | None) -> Json:
+        """The fields of a last line. How long it took is not known here: 1 ns, since clients divide by it."""
+        usage = usage or Usage()
+        return {
+            "done": True,
+            "done_reason": self.loads or FINISH[reason],
+            "total_duration": 1,
+            "load_duration": 0,
+            "prompt_eval_count": usage.prompt,
+            "prompt_eval_duration": 1,
+            "eval_count": usage.completion,
+            "eval_duration": 1,
+        }
+
 
 
 def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
@@ -102,7 +118,7 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
         "model": wants.model or response.model,
         "created_at": timestamp(seed.created),
         **_said(response, wants),
-        **ending(response.reason, response.usage),
+        **wants.ending(response.reason, response.usage),
     }
     return encode(body)
 
@@ -145,18 +161,3 @@ def link_of(blob: Blob) -> str:
 def wire_call(call: ToolCall, n: int) -> Json:
     arguments, _ = as_object(call.arguments)
     return {"id": call.id, "function": {"index": n, "name": call.name, "arguments": arguments}}
-
-
-def ending(reason: Reason, usage: Usage | None) -> Json:
-    """The fields of a last line. How long it took is not known here: 1 ns, since clients divide by it."""
-    usage = usage or Usage()
-    return {
-        "done": True,
-        "done_reason": FINISH[reason],
-        "total_duration": 1,
-        "load_duration": 0,
-        "prompt_eval_count": usage.prompt,
-        "prompt_eval_duration": 1,
-        "eval_count": usage.completion,
-        "eval_duration": 1,
-    }

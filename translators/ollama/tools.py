@@ -12,11 +12,12 @@ from typing import Any
 from msgspec import Raw
 
 from ..body import typed
+from ..foreign import untold
 from ..hosted import CLIENT_TOOLS, loss_rule
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss
 from ..schema import ensure_object
-from .wire import CHOICE, TOOLS, Json, WireTool
+from .wire import CHOICE, NAME, TOOLS, Json, WireTool
 
 # ------------------------------------------------------------------------------------------------ wire to neutral
 
@@ -87,6 +88,7 @@ def _hosted(tool: HostedTool, path: str, losses: list[Loss]) -> Json | None:
 
 
 def _tool(tool: Tool, path: str, losses: list[Loss]) -> Json:
+    losses += untold(tool, path, NAME)
     if tool.strict:
         why = "Ollama cannot hold to a tool's schema strictly"
         losses.append(Loss(f"{path}.strict", "dropped", why, STRICT_REJECT))

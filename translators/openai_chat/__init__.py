@@ -31,6 +31,7 @@ CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = True
 STOP = True
+PREWARM = False
 
 _PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 
@@ -64,6 +65,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "PREWARM",
     "STOP",
     "STREAM",
     "TOOL_NAME",

@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from ..body import replace, top_level, typed, unknown
 from ..codec import DEFAULT_TRAITS, Rendered, Traits, Wire
+from ..foreign import unsaid
 from ..model import BadRequest, Format, Request
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses, Rule
 from ..schema import is_strict
@@ -174,16 +175,8 @@ _HINT = "Answer with one JSON object that matches this JSON Schema, and with not
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 # Extras of other protocols that Chat takes too, because OpenAI's two protocols share them.
+_SIBLING = "openai-responses"
 _SHARED = ("moderation", "prompt_cache_options", "prompt_cache_retention")
-_EXTRA_RULES: dict[str, Rule] = {
-    "mcp_servers": BALANCED_REJECT,
-    "cache_control": INFO,
-    "betas": INFO,
-    "diagnostics": INFO,
-    "client_metadata": INFO,
-    "include": INFO,
-}
-_EXTRA_DEFAULTS: dict[str, Rule] = {"gemini": WARN, "ollama": INFO}
 
 
 def render_request(request: Request, traits: Traits = DEFAULT_TRAITS) -> Rendered:
@@ -312,14 +305,8 @@ def _unsayable(request: Request, losses: Losses, body: Json) -> None:
 
 
 def _extras(request: Request, losses: Losses, body: Json) -> None:
-    for protocol, fields in request.extra.items():
-        if protocol == NAME:
-            body.update((name, value) for name, value in fields.items() if name not in body)
-            continue
-        default = _EXTRA_DEFAULTS.get(protocol, STRICT_REJECT)
-        for name, value in fields.items():
-            if protocol == "openai-responses" and name in _SHARED:
-                body[name] = value
-            else:
-                why = f"Chat Completions has no {name}"
-                losses.add(name, "dropped", why, _EXTRA_RULES.get(name, default))
+    shared = {name: value for name, value in request.extra.get(_SIBLING, {}).items() if name in _SHARED}
+    for name, value in {**shared, **request.extra.get(NAME, {})}.items():
+        body.setdefault(name, value)
+    for loss in unsaid(request, NAME, "Chat Completions", shared):
+        losses.add(loss.path, loss.code, loss.why, loss.rule)

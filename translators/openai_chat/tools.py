@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from ..body import generic, typed
 from ..codec import Traits
+from ..foreign import untold
 from ..hosted import CLIENT_TOOLS, family_of, loss_rule
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses
@@ -177,6 +178,8 @@ def _hosted(tool: HostedTool, path: str, losses: Losses) -> Json | None:
 
 
 def _tool(tool: Tool, path: str, traits: Traits, losses: Losses) -> Json:
+    for loss in untold(tool, path, NAME):
+        losses.add(loss.path, loss.code, loss.why, loss.rule)
     if tool.cache is not None:
         losses.add("cache_control", "dropped", "the target takes no cache breakpoints on tools", INFO)
     if tool.custom:

@@ -31,6 +31,7 @@ CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = True
 STOP = False
+PREWARM = True
 
 _PATHS = frozenset({"/v1/responses", "/responses"})
 
@@ -64,6 +65,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "PREWARM",
     "STOP",
     "STREAM",
     "TOOL_NAME",

@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from ..body import replace, top_level, typed, unknown
 from ..codec import DEFAULT_TRAITS, Rendered, Traits, Wire
+from ..foreign import unsaid
 from ..model import Effort, Format, Reasoning, Request
 from ..openai_effort import effort_of_name, fitted_effort, wire_name
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses, Rule
@@ -144,14 +145,8 @@ _KNOWN_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"
 _USER_LIMIT = 64
 _HINT = "Answer with one JSON object that matches this JSON Schema, and with nothing else:\n"
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_SIBLING = "openai-chat"
 _SHARED = ("moderation", "prompt_cache_options", "prompt_cache_retention")  # of OpenAI's two protocols
-_EXTRA_RULES: dict[str, Rule] = {
-    "mcp_servers": BALANCED_REJECT,
-    "cache_control": INFO,
-    "betas": INFO,
-    "diagnostics": INFO,
-}
-_EXTRA_DEFAULTS: dict[str, Rule] = {"gemini": WARN, "ollama": INFO, "openai-chat": WARN}
 
 
 def render_request(request: Request, traits: Traits = DEFAULT_TRAITS) -> Rendered:
@@ -202,14 +197,16 @@ def _dropped(name: str, wire: str, traits: Traits, losses: Losses, rule: Rule) -
 
 def _limits(request: Request, traits: Traits, losses: Losses, body: Json) -> None:
     limit = request.max_output
-    if limit is not None and not _dropped("max_output", "max_output_tokens", traits, losses, STRICT_REJECT):
+    if limit == 0:
+        options = request.extra.get(NAME, {}).get("prompt_cache_options") or {}
+        body["prompt_cache_options"] = {**options, "prewarm": True}
+    elif limit is not None and not _dropped("max_output", "max_output_tokens", traits, losses, STRICT_REJECT):
         if traits.max_output and limit > traits.max_output:
             why = f"the model writes at most {traits.max_output} tokens"
             losses.add("max_tokens", "clamped", why, STRICT_REJECT)
             limit = traits.max_output
         if limit < LEAST_OUTPUT:
-            rule = INFO if limit > 0 else BALANCED_REJECT
-            losses.add("max_tokens", "approximated", f"the target takes {LEAST_OUTPUT} tokens at least", rule)
+            losses.add("max_tokens", "approximated", f"the target takes {LEAST_OUTPUT} tokens at least", INFO)
             limit = LEAST_OUTPUT
         body["max_output_tokens"] = limit
     heat = request.temperature
@@ -301,13 +298,8 @@ def _unsayable(request: Request, losses: Losses) -> None:
 
 
 def _extras(request: Request, losses: Losses, body: Json) -> None:
-    for protocol, fields in request.extra.items():
-        if protocol == NAME:
-            body.update((name, value) for name, value in fields.items() if name not in body)
-            continue
-        default = _EXTRA_DEFAULTS.get(protocol, STRICT_REJECT)
-        for name, value in fields.items():
-            if protocol == "openai-chat" and name in _SHARED:
-                body[name] = value
-            else:
-                losses.add(name, "dropped", f"Responses has no {name}", _EXTRA_RULES.get(name, default))
+    shared = {name: value for name, value in request.extra.get(_SIBLING, {}).items() if name in _SHARED}
+    for name, value in {**shared, **request.extra.get(NAME, {})}.items():
+        body.setdefault(name, value)
+    for loss in unsaid(request, NAME, "Responses", shared):
+        losses.add(loss.path, loss.code, loss.why, loss.rule)

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from ..body import generic, typed
 from ..codec import DEFAULT_TRAITS, Traits
+from ..foreign import untold
 from ..hosted import CLIENT_TOOLS, family_of, loss_rule
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses
@@ -215,6 +216,8 @@ def _tool(tool: Tool, path: str, traits: Traits, losses: Losses) -> Json:
     extra = {name: value for name, value in own(tool.extra).items() if name != SPACE}
     if "raw" in extra:
         return dict(extra["raw"])
+    for loss in untold(tool, path, NAME):
+        losses.add(loss.path, loss.code, loss.why, loss.rule)
     if tool.cache is not None:
         losses.add("cache_control", "dropped", "the target takes no cache breakpoints on tools", INFO)
     head: Json = {"type": "custom" if tool.custom else "function", "name": tool.name}
