@@ -97,6 +97,9 @@ class Bridge:
             self._transforms.append(customs)
         request = names.fit(plain)
         losses: list[Loss] = []
+        if request.n > 1:
+            losses.append(Loss("n", "dropped", "a translated answer is one answer", BALANCED_REJECT))
+            request = msgspec.structs.replace(request, n=1)
         if request.stop and (not self.upstream.STOP or "stop" in self.traits.drop):
             self._transforms.append(StopCutter(request.stop))
             losses.append(Loss("stop", "emulated", "the model takes none, the text is cut here", _EMULATED))

@@ -86,6 +86,14 @@ _CODES: dict[str, ErrorKind] = {
 _TEXTS: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
     (re.compile(r"credit balance is too low|insufficient balance|exceeded your current quota", re.I), "billing"),
     (re.compile(r"api key not valid|invalid api key|incorrect api key", re.I), "auth"),
+    (  # inside a stream, where there is no status: Ollama has nothing but words, gateways may have no code
+        re.compile(
+            r"maximum pending requests exceeded"
+            r"|(?:server|model|engine|service) (?:is )?(?:currently )?(?:busy|overloaded)|^overloaded\W*$",
+            re.I,
+        ),
+        "overloaded",
+    ),
 )
 
 _OVERFLOW = re.compile(
@@ -103,13 +111,14 @@ _NO_OVERFLOW = frozenset({"string_above_max_length", "array_above_max_length"})
 _NUMBER = r"(\d[\d,]*)"
 _PROMPT = re.compile(
     r"(?:prompt is too long: |resulted in |requested(?: a total of)?:? |token count (?:\(|is |of )|current length is "
-    r"|request has |prompt (?:contains|has) (?:at least )?|(?:request|input|prompt) \()" + _NUMBER,
+    r"|request has |prompt (?:contains|has) (?:at least )?|(?:request|input|prompt) \(|exceeded max context length: )"
+    + _NUMBER,
     re.I,
 )
 _LIMIT = re.compile(
     r"(?:maximum context (?:length|limit) (?:is|of) |maximum input length is |allowed \(|allowed is "
     r"|context (?:size|length|window) \(|context (?:size|length|window) (?:is|of) |limit is |limit of |token limit: "
-    r"|up to |input length should be \[\d+, ?|> ?(?=[\d,]+ maximum))" + _NUMBER,
+    r"|up to |tokens, at most |input length should be \[\d+, ?|> ?(?=[\d,]+ maximum))" + _NUMBER,
     re.I,
 )
 _ANTHROPIC_SUM = re.compile(rf"exceed context limit: {_NUMBER} \+ {_NUMBER} > {_NUMBER}", re.I)

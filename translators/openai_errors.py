@@ -181,7 +181,7 @@ def error_object(error: ApiError, overflow: Overflow) -> dict[str, Any]:
         code = error.code
     message, param = error.message, error.param
     if error.kind == "context_too_long":
-        message, param = overflow.words(error), param or overflow.param
+        message, param = overflow.words(error), overflow.param  # an upstream's word for it may be another
     return {"message": message, "type": type, "param": param, "code": code}
 
 

@@ -300,7 +300,7 @@ def test_a_conversation_with_tools() -> None:
             ]},
         ],
     }  # fmt: skip
-    assert losses == ["messages[5]=moved"]
+    assert losses == ["messages[1].role=approximated", "messages[5]=moved"]
 
 
 def test_gemini_wants_a_users_turn_first_and_last() -> None:

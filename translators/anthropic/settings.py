@@ -63,6 +63,8 @@ def render_identity(body: dict[str, Any], request: Request, traits: Traits, loss
         if _MAIL.fullmatch(user):  # Anthropic wants no personal data there
             user = hashlib.sha256(user.encode()).hexdigest()
         body["metadata"] = {"user_id": user}
+    if request.safety_id is not None and request.safety_id != (request.user or request.safety_id):
+        losses.append(Loss("safety_id", "dropped", "Anthropic has one user id, and takes the user's", INFO))
     tier = request.tier
     if tier is None or "tier" in traits.drop:
         return

@@ -113,8 +113,9 @@ def _details(details: list[Any]) -> tuple[float | None, ErrorKind | None, str | 
             kind = _REASONS.get(reason, kind)
         violations = detail.get("violations")
         for violation in violations if isinstance(violations, list) else ():
-            if isinstance(violation, dict) and "PerDay" in str(violation.get("quotaId")):
-                kind = "billing"  # a quota of the day: no waiting helps
+            if isinstance(violation, dict) and violation.get("quotaId"):  # the message is the same for all quotas
+                day = "PerDay" in str(violation["quotaId"])
+                kind = "billing" if day else kind or "rate_limit"  # for a quota of the day no waiting helps
     return wait, kind, reason
 
 

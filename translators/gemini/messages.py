@@ -216,6 +216,9 @@ def render_messages(messages: Sequence[Message], traits: Traits, losses: list[Lo
         lead += 1
     renderer = _Renderer(traits, losses)
     system = [text for message in messages[:lead] if (text := _words(message, losses))]
+    for n, message in enumerate(messages[:lead]):
+        if message.role == "developer":
+            losses.append(Loss(f"messages[{n}].role", "approximated", "developer became system", INFO))
     turns = [renderer.turn(message, lead + n) for n, message in enumerate(messages[lead:])]
     for message in settle(turns, losses):
         renderer.add(message)

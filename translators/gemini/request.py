@@ -101,7 +101,7 @@ def render_request(request: Request, traits: Traits = DEFAULT_TRAITS) -> Rendere
     losses: list[Loss] = []
     body = _body(request, traits, losses)
     where = path.streamed(request.model) if request.stream else path.of(request.model, path.WHOLE)
-    return Rendered(Wire(where, encode(body), dict(HEADERS)), losses)
+    return Rendered(Wire(where, encode(body), dict(HEADERS)), _once(losses))
 
 
 def render_count_request(request: Request, traits: Traits = DEFAULT_TRAITS) -> Rendered:
@@ -111,7 +111,7 @@ def render_count_request(request: Request, traits: Traits = DEFAULT_TRAITS) -> R
     body.pop("generationConfig", None)
     inner = {"model": f"models/{request.model}", **body}
     where = path.of(request.model, path.COUNT)
-    return Rendered(Wire(where, encode({"generateContentRequest": inner}), dict(HEADERS)), losses)
+    return Rendered(Wire(where, encode({"generateContentRequest": inner}), dict(HEADERS)), _once(losses))
 
 
 def _body(request: Request, traits: Traits, losses: list[Loss]) -> Json:
@@ -128,6 +128,11 @@ def _body(request: Request, traits: Traits, losses: list[Loss]) -> Json:
     render_identity(body, request, traits, losses)
     _carry(body, own(request.extra))
     return body
+
+
+def _once(losses: list[Loss]) -> list[Loss]:
+    """The same one is told once, however often a conversation repeats it."""
+    return list(dict.fromkeys(losses))
 
 
 def _carry(body: Json, extra: Mapping[str, Any]) -> None:

@@ -152,6 +152,8 @@ class _Renderer:
 
     def lead(self, messages: Sequence[Message], hint: str) -> None:
         """The leading operator's messages as one: chat templates take no second."""
+        for n, message in enumerate(messages):
+            self._note_role(message, f"messages[{n}]")
         texts = [text for n, message in enumerate(messages) for text in self._system(message, f"messages[{n}]")]
         text = "\n\n".join([*texts, hint] if hint else texts)
         if text:
@@ -179,7 +181,12 @@ class _Renderer:
                 texts.append(part.text)  # Claude Code's billing header changes with each request: no prefix would last
         return texts
 
+    def _note_role(self, message: Message, path: str) -> None:
+        if message.role == "developer":
+            self._lose(f"{path}.role", "approximated", "developer became system", INFO)
+
     def _mid_system(self, message: Message, path: str) -> None:
+        self._note_role(message, path)
         text = "\n\n".join(self._system(message, path))
         if text and self._traits.mid_system:
             self.out.append({"role": "system", "content": text})

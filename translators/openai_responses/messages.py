@@ -47,6 +47,7 @@ def render_messages(request: Request, stored: bool, traits: Traits, losses: Loss
     instructions = renderer.instructions(messages[0]) if lead else ""
     for index in range(lead, len(messages)):
         renderer.message(messages[index], f"messages[{index}]")
+    renderer.finish(messages)
     return instructions, renderer.out
 
 
@@ -60,6 +61,14 @@ class _Renderer:
         if any(part.cache is not None for part in parts):
             self._losses.add("cache_control", "dropped", "instructions take no cache breakpoints", INFO)
         return _BREAK.join(part.text for part in parts)
+
+    def finish(self, messages: Sequence[Message]) -> None:
+        """An answer that was begun; not what stands last because it has to (a trigger of this protocol's own)."""
+        last = messages[-1].parts[-1:] if messages and messages[-1].role == "assistant" else ()
+        if not self._traits.prefill and any(isinstance(part, Text) for part in last):
+            why = "the model does not continue an assistant message; it was asked to go on"
+            self._losses.add("messages", "approximated", why, STRICT_REJECT_WARN)
+            self._put("user", [{"type": "input_text", "text": "Continue."}])
 
     def message(self, message: Message, path: str) -> None:
         match message.role:

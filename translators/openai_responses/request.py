@@ -132,8 +132,8 @@ _PLAIN: tuple[tuple[str, str, Rule], ...] = (
 # What Responses cannot say: neutral name, wire name elsewhere, why, rule.
 _UNSAYABLE: tuple[tuple[str, str, str, Rule], ...] = (
     ("top_k", "top_k", "Responses has no top_k", STRICT_REJECT),
-    ("min_p", "min_p", "Responses has no min_p", WARN),
-    ("repeat_penalty", "repeat_penalty", "Responses has no repeat penalty", WARN),
+    ("min_p", "min_p", "Responses has no min_p", INFO),
+    ("repeat_penalty", "repeat_penalty", "Responses has no repeat penalty", INFO),
     ("seed", "seed", "Responses has no seed", WARN),
     ("presence_penalty", "presence_penalty", "Responses has no penalties", WARN),
     ("frequency_penalty", "frequency_penalty", "Responses has no penalties", WARN),

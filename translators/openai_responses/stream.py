@@ -71,7 +71,7 @@ class Item:
         self.done = False
         self.lengths: dict[Any, int] = {}  # characters that each part has by now, by the part's key
         self.held: list[str] = []  # arguments that came before the call's name
-        self.cited: list[Any] = []
+        self.cited: dict[int, list[Any]] = {}  # sources, by the place in the content
         self.summaries = 0
 
     @property
@@ -245,8 +245,7 @@ class ResponsesMachine(Machine):
             self._open(item, key, Text("") if isinstance(part, Text) else Refusal(""))
         self._repair(item, key, part.text)
         cited: tuple[Citation, ...] = part.citations if isinstance(part, Text) else ()
-        self.sink.close((item.index, key), cited or citations(item.cited), part.extra)
-        item.cited = []
+        self.sink.close((item.index, key), cited or citations(item.cited.get(key[1], [])), part.extra)
 
     # ---- what grows
 
@@ -282,7 +281,7 @@ class ResponsesMachine(Machine):
             self._repair(item, key, event.text)
 
     def _annotation(self, event: WireEvent) -> None:
-        self._item(event.output_index).cited.append(event.annotation)
+        self._item(event.output_index).cited.setdefault(event.content_index or 0, []).append(event.annotation)
 
     def _refusal(self, event: WireEvent) -> None:
         self._refused = True
