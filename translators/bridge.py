@@ -19,6 +19,7 @@ from .custom import Customs
 from .events import Event, PartStart
 from .fields import told
 from .framing import FRAME_LIMIT
+from .kept import demand_whole
 from .model import BadRequest, Request
 from .names import Names
 from .policy import BALANCED_REJECT, Loss, Policy, Rule, judge
@@ -85,9 +86,7 @@ class Bridge:
 
     def _render(self, model: str, policy: Policy) -> Wire:
         assert self.asked is not None
-        if self.asked.previous_id is not None:  # clients then send the whole conversation again
-            message = f"no response {self.asked.previous_id[:100]!r} is kept here; send the whole conversation"
-            raise BadRequest(message, "previous_response_id", code="previous_response_not_found")
+        demand_whole(self.asked)
         request = msgspec.structs.replace(self.asked, model=model)
         customs = Customs(request)
         plain = request if self.upstream.CUSTOM_TOOLS and self.traits.custom_tools else customs.wrap(request)

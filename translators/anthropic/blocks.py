@@ -274,8 +274,8 @@ def _render_server_tool(part: ServerTool, target: Target) -> Shape:
 def _render_opaque(part: Opaque, target: Target) -> Shape:
     if part.protocol == NAME and isinstance(part.raw, dict):
         return {**part.raw}
-    target.lose("dropped", f"{part.kind} of {part.protocol} has no counterpart", STRICT_REJECT)
-    return note(part.text) if part.text.strip() else None
+    target.lose("summarised", f"{part.kind} of {part.protocol} has no counterpart", STRICT_REJECT)
+    return note(part.text if part.text.strip() else f"[{part.kind}]")
 
 
 def _render_refusal(part: Refusal, target: Target) -> Shape:

@@ -373,7 +373,7 @@ class _Renderer:
         if part.protocol == NAME and isinstance(part.raw, dict):
             return [part.raw]
         self._losses.append(Loss(path, "summarised", f"Gemini knows no {part.kind}", STRICT_REJECT_WARN))
-        return [{"text": part.text}] if part.text else []
+        return [{"text": part.text or f"[{part.kind}]"}]
 
 
 def _with_signature(out: Json, part: Text | Thinking | ToolCall) -> Json:

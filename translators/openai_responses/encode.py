@@ -20,11 +20,11 @@ from ..model import Part, Refusal, Request, Text, Thinking, ToolCall, Usage
 from .errors import failed_object
 from .parts import render_citations
 from .response import (
-    CALL_PREFIXES,
     COMPLETED,
     INCOMPLETE,
     Asked,
     call_item,
+    call_prefix,
     described,
     finished,
     incomplete_of,
@@ -78,7 +78,7 @@ class ResponsesEncoder:
             opened = b"" if self._before else self._open()
             text = event.text
             if not self._before:
-                if isinstance(self._part, ToolCall):  # a search, whose arguments come whole
+                if isinstance(self._part, ToolCall):  # one whose arguments come whole
                     self._texts.append(text)
                 return b""
             self._texts.append(text)
@@ -285,7 +285,7 @@ class ResponsesEncoder:
 
     def _begin_call(self, part: ToolCall) -> bytes:
         kind = self._wants.kind_of(part)
-        out = self._add(call_item(self._new_id(CALL_PREFIXES[kind]), kind, part, "", "in_progress"))
+        out = self._add(call_item(self._new_id(call_prefix(kind)), kind, part, "", "in_progress"))
         if delta := _DELTAS.get(kind):
             self._place(delta + ".delta")
         else:

@@ -30,6 +30,7 @@ from ..model import (
     ToolResult,
 )
 from ..names import made_id
+from . import local
 from .parts import Content, parse_content
 from .wire import (
     CALL,
@@ -40,6 +41,7 @@ from .wire import (
     NAME,
     OUTPUT,
     REASONING,
+    SETTINGS,
     WireReasoning,
     dumps,
 )
@@ -50,8 +52,8 @@ Given = Mapping[str, Raw]
 _OPERATORS = ("system", "developer")
 
 
-def parse_input(fields: Given) -> tuple[list[Message], list[tuple[Raw, str]]]:
-    """The conversation, and the tools that came with it (each with its path), in the order of the wire."""
+def parse_input(fields: Given) -> _Reader:
+    """The conversation, and what came with it: tools (each with its path) and settings, in the order of the wire."""
     reader = _Reader()
     if "instructions" in fields:
         reader.instructions(fields["instructions"])
@@ -65,7 +67,7 @@ def parse_input(fields: Given) -> tuple[list[Message], list[tuple[Raw, str]]]:
     elif not any(name in fields for name in ("previous_response_id", "conversation", "prompt")):
         raise BadRequest("input is required", "input")
     reader.flush()
-    return reader.out, reader.tools
+    return reader
 
 
 class _Reader:
@@ -74,6 +76,7 @@ class _Reader:
     def __init__(self) -> None:
         self.out: list[Message] = []
         self.tools: list[tuple[Raw, str]] = []
+        self.settings: dict[str, Raw] = {}  # that later items set anew: `reasoning`, `text`
         self._run: list[Part] = []
         self._results: list[Part] = []
         self._waiting: list[str] = []
@@ -96,6 +99,9 @@ class _Reader:
             self._result(type, raw, path)
         elif type == "additional_tools":
             self._declare(raw, path)
+        elif type == "configuration_update":
+            later: dict[str, Raw] = decode(raw, path, SETTINGS)
+            self.settings.update(later)
         elif type == "message" and kind.role != "assistant":
             self._said(kind.role or "", raw, path)
         elif type in _INPUT_ONLY:
@@ -135,6 +141,9 @@ class _Reader:
             self.flush()
         if type == "tool_search_output":
             result = self._found(raw, path)
+        elif type in local.OUTPUTS:
+            value = generic(raw)
+            result = local.result_of(value, self._answered(value.get("call_id") or value.get("id")))
         else:
             wire = decode(raw, path, OUTPUT)
             parts = _output(wire.output, f"{path}.output", raw)
@@ -167,13 +176,8 @@ def decode(raw: Raw, path: str, decoder: Any) -> Any:
     return typed({path: raw}, path, decoder)
 
 
-_OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output", "tool_search_output"})
-_INPUT_ONLY = frozenset(
-    [
-        "configuration_update", "compaction_trigger", "item_reference", "mcp_approval_response", "computer_call_output",
-        "local_shell_call_output", "shell_call_output", "apply_patch_call_output",
-    ]
-)  # fmt: skip
+_OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output", "tool_search_output"}) | local.OUTPUTS
+_INPUT_ONLY = frozenset({"compaction_trigger", "item_reference", "mcp_approval_response"})
 
 
 def _output(output: Any, path: str, raw: Raw) -> list[Part]:
@@ -193,6 +197,8 @@ def parts_of(type: str, raw: Raw, path: str, ids: bool) -> list[Part]:
     if parse is not None:
         return parse(raw, path, ids)
     value = generic(raw)
+    if type in local.CALLS:
+        return [local.call_of(type, value, ids)]
     if type == "image_generation_call" and isinstance(value.get("result"), str):
         kind = f"image/{value.get('output_format') or 'png'}"
         return [Image(Blob(kind, value["result"]), extra={NAME: {"raw": value}} if ids else {})]
@@ -203,7 +209,7 @@ def parts_of(type: str, raw: Raw, path: str, ids: bool) -> list[Part]:
     return [Opaque(NAME, type, value, _words(value))]
 
 
-_CLIENT_CALLS = frozenset({"local_shell_call", "shell_call", "apply_patch_call", "computer_call", "multi_agent_call"})
+_CLIENT_CALLS = frozenset({"multi_agent_call"})
 
 
 def _described(family: str, value: Mapping[str, Any]) -> str:

@@ -58,8 +58,9 @@ _KNOWN = frozenset((*_SIMPLE, *_SPECIAL))
 
 def parse_request(wire: Wire) -> Request:
     fields = top_level(wire.body)
-    messages, found = parse_input(fields)
-    request = Request(messages=messages, tools=tools.parse_tools(fields, found))
+    said = parse_input(fields)
+    request = Request(messages=said.out, tools=tools.parse_tools(fields, said.tools))
+    fields = _updated(fields, said.settings)
     for name, (neutral, decoder) in _SIMPLE.items():
         if name in fields:
             setattr(request, neutral, typed(fields, name, decoder))
@@ -72,6 +73,17 @@ def parse_request(wire: Wire) -> Request:
         _include(typed(fields, "include", STRINGS), request, rest)
     request.extra = {NAME: rest}  # also where it is empty: it says that a client of this protocol spoke
     return request
+
+
+def _updated(fields: dict[str, Raw], later: Mapping[str, Raw]) -> dict[str, Raw]:
+    """The fields with what a `configuration_update` says of them: it holds from there on, so for this answer."""
+    out = dict(fields)
+    for name in ("reasoning", "text"):
+        if name in later:
+            before: Json = typed(fields, name, OBJECT) if name in fields else {}
+            after: Json = typed({f"input.{name}": later[name]}, f"input.{name}", OBJECT)
+            out[name] = Raw(encode({**before, **after}))
+    return out
 
 
 def _include(wanted: list[str], request: Request, rest: Json) -> None:

@@ -33,8 +33,9 @@ from ..model import (
     Usage,
 )
 from ..openai_effort import wire_name
+from . import local
 from .errors import unfinished
-from .items import SEARCH, parts_of
+from .items import parts_of
 from .parts import render_citations
 from .tools import declarations, render_choice
 from .usage import parse_usage, render_usage
@@ -119,24 +120,22 @@ def reasoning_item(id: str, text: str, token: str | None) -> Json:
     return {**item, "encrypted_content": token} if token else item
 
 
-CALL_PREFIXES = {"function_call": "fc_", "custom_tool_call": "ctc_", "tool_search_call": "tsc_"}
+_PREFIXES = {"function_call": "fc_", "custom_tool_call": "ctc_", "tool_search_call": "tsc_"}
+_PLAIN = ("function_call", "custom_tool_call")
+
+
+def call_prefix(kind: str) -> str:
+    return _PREFIXES.get(kind) or local.prefix(kind)
 
 
 def call_item(id: str, kind: str, call: ToolCall, text: str, status: str) -> Json:
     item: Json = {"id": id, "type": kind, "status": status, "call_id": call.id}
-    if kind == "tool_search_call":
-        return {**item, "execution": "client", "arguments": _loaded(text)}
+    if kind not in _PLAIN:
+        return local.call_item(item, kind, text)
     item["name"] = call.name
     if call.namespace:
         item["namespace"] = call.namespace
     return {**item, ("input" if call.custom else "arguments"): text}
-
-
-def _loaded(text: str) -> Any:
-    try:
-        return _ANY.decode(text) if text else {}
-    except msgspec.DecodeError:
-        return {"query": text}
 
 
 def plain_item(part: Part, id: str) -> Json | None:
@@ -189,16 +188,15 @@ class Asked:
 
     def __init__(self, request: Request, seed: Seed) -> None:
         self._request, self._seed = request, seed
-        tools = (tool for tool in request.tools if isinstance(tool, Tool))
-        self._search = any(tool.name == SEARCH and "raw" in own(tool.extra) for tool in tools)
+        typed = ((tool.name, local.item_type(tool)) for tool in request.tools if isinstance(tool, Tool))
+        self._kinds = {name: kind for name, kind in typed if kind is not None}
         self.thoughts = request.reasoning is None or request.reasoning.visible is not False
         self._tools = Raw(encode(declarations(request)))
 
     def kind_of(self, call: ToolCall) -> str:
         """The type of a call's item."""
-        if self._search and call.name == SEARCH:
-            return "tool_search_call"
-        return "custom_tool_call" if call.custom else "function_call"
+        known = self._kinds.get(call.name) if call.namespace is None else None
+        return known or ("custom_tool_call" if call.custom else "function_call")
 
     def response(self, id: str, model: str, status: str, output: list[Json]) -> Json:
         """The response object, complete but for how it ended."""
@@ -309,7 +307,7 @@ class _Output:
                 self._message()
                 kind = self._wants.kind_of(part)
                 text = part.arguments if part.custom else part.arguments or "{}"
-                self._out.append(call_item(self._id(CALL_PREFIXES[kind]), kind, part, text, COMPLETED))
+                self._out.append(call_item(self._id(call_prefix(kind)), kind, part, text, COMPLETED))
             case _:
                 item = plain_item(part, f"{self._seed.id}{len(self._out) + bool(self._content):02d}")
                 if item is not None:

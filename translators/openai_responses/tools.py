@@ -21,6 +21,7 @@ from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses
 from ..schema import ensure_object, is_strict
 from .items import SEARCH, decode
+from .local import item_type, tool_of
 from .wire import CHOICE, NAME, TOOL, TOOLS, Json, WireChoice, WireGrammar, WireTool, own
 
 # ------------------------------------------------------------------------------------------------ wire to neutral
@@ -49,6 +50,8 @@ def _parse(raw: Raw, path: str, space: WireTool | None) -> list[Tool | HostedToo
         return [tool for n, child in inner for tool in _parse(child, f"{path}.tools[{n}]", wire)]
     if wire.type == SEARCH and wire.execution == "client":
         return [Tool(SEARCH, wire.description, _schema(wire.parameters), extra={NAME: {"raw": generic(raw)}})]
+    if (local := tool_of(generic(raw))) is not None:
+        return [local]
     if wire.type not in ("function", "custom", None):
         name = wire.name or wire.server_label or wire.type
         return [HostedTool(family_of(wire.type), name, NAME, generic(raw))]
@@ -111,8 +114,15 @@ def _chosen(value: WireChoice, tools: Sequence[Tool | HostedTool]) -> str:
     if name:
         return name
     kind = value.type or ""
-    hosted = (tool for tool in tools if isinstance(tool, HostedTool))
-    return next((tool.name for tool in hosted if kind in (tool.raw.get("type"), tool.family)), kind)
+    return next((tool.name for tool in tools if kind in _kinds(tool)), kind)
+
+
+def _kinds(tool: Tool | HostedTool) -> tuple[Any, ...]:
+    """By which types a tool may be chosen."""
+    if isinstance(tool, HostedTool):
+        return tool.raw.get("type"), tool.family
+    raw = own(tool.extra).get("raw")
+    return (raw.get("type"),) if isinstance(raw, dict) else ()
 
 
 # ------------------------------------------------------------------------------------------------ neutral to wire
@@ -262,6 +272,8 @@ def render_choice(request: Request, choice: ToolChoice, losses: Losses | None = 
 
 def _reference(tool: Tool | HostedTool) -> Json:
     if isinstance(tool, Tool):
+        if item_type(tool) is not None:
+            return {"type": own(tool.extra)["raw"]["type"]}
         return {"type": "custom" if tool.custom else "function", "name": tool.name}
     if tool.protocol != NAME:
         if tool.family in CLIENT_TOOLS:
