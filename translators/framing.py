@@ -197,3 +197,16 @@ Framer = SseFramer | LineFramer | ArrayFramer
 def sse(data: bytes, event: str | None = None) -> bytes:
     """One server-sent event with one line of data."""
     return b"event: %b\ndata: %b\n\n" % (event.encode(), data) if event else b"data: %b\n\n" % data
+
+
+_LINE_ENDS = {"\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029", "\x85".encode(): b"\\u0085"}
+
+
+def one_line(data: bytes) -> bytes:
+    """JSON without any character that a reader may take for a line end: what Python's `splitlines` calls one is more
+    than what JSON escapes."""
+    if data.isascii():
+        return data
+    for found, escaped in _LINE_ENDS.items():
+        data = data.replace(found, escaped)
+    return data

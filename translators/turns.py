@@ -16,7 +16,7 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
-from .model import Message, Part, Text, ToolCall, ToolResult
+from .model import Message, Part, Text, Thinking, ToolCall, ToolResult
 from .policy import STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss
 
 NO_RESULT = "[no result]"
@@ -220,3 +220,16 @@ def orphan(result: ToolResult) -> list[Part]:
     error = "Error: " if result.error else ""
     marked = Text(f"[tool result {result.name or result.id}] {error}{text}".rstrip())
     return [marked, *(part for part in result.parts if not isinstance(part, Text))]
+
+
+def joined(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Texts that follow each other as one, where nothing stands at their seam: some clients give a streamed answer back
+    chunk by chunk."""
+    out: list[Part] = []
+    for part in parts:
+        before = out[-1] if out else None
+        if isinstance(part, Text | Thinking) and type(before) is type(part) and not part.extra and not before.extra:
+            out[-1] = replace(before, text=before.text + part.text)
+        else:
+            out.append(part)
+    return tuple(out)

@@ -250,6 +250,19 @@ def test_a_stream_is_data_lines_with_crlf_and_nothing_else() -> None:
     ]
 
 
+def test_what_python_takes_for_a_line_end_is_escaped() -> None:
+    """Google's SDK reads a stream with `splitlines`."""
+    text = "a\u2028b\u2029c\x85d\x0be\u001cf\n"
+    call = ToolCall("i", "f", json.dumps({"p": text}, ensure_ascii=False))
+    encoder = gemini.encoder(ASKED, SEED)
+    events_ = [*unfold(Response((Text(text), call), model=text, detail=text)), Failure(ApiError(500, "server", text))]
+    wire = b"".join(map(encoder.encode, events_)).decode()
+    read = [json.loads(line.removeprefix("data: ")) for line in wire.splitlines() if line]
+    parts = [one["candidates"][0]["content"]["parts"][0] for one in read[:3]]
+    assert parts == [{"text": text}, {"functionCall": {"id": "i", "name": "f", "args": {"p": text}}}, {"text": ""}]
+    assert read[2]["candidates"][0]["finishMessage"] == text and read[3]["error"]["message"] == text
+
+
 def test_a_stream_can_be_read_again() -> None:
     again = fold(events(encode(ASKED, TURN)))
     assert (again.parts[:2], again.reason) == (TURN.parts[:2], "tool_call")

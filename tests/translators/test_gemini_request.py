@@ -180,6 +180,21 @@ def test_a_signature_stays_with_its_part_but_not_our_stand_in() -> None:
     assert call(SENTINEL) == ToolCall("i", "f", "{}")
 
 
+def test_a_streamed_answer_that_comes_back_chunk_by_chunk_is_one() -> None:
+    """Google's SDK keeps a chat's streamed answer as the contents that it came in."""
+    call = {"functionCall": {"id": "a", "name": "f", "args": {}}}
+    answer = {"functionResponse": {"id": "a", "name": "f", "response": {"output": "1"}}}
+    chunks: list[Any] = [{"text": "Pl", "thought": True}, {"text": "an", "thought": True}, {"text": "Hel"}]
+    chunks += [{"text": "lo."}, {"text": "", "thoughtSignature": "c2ln"}, {"text": ""}, call, {"text": ""}]
+    contents = [{"role": "model", "parts": [chunk]} for chunk in chunks]
+    user = {"role": "user", "parts": [{"text": "one"}, {"text": "two"}]}
+    request = parse({"contents": [user, *contents, {"role": "user", "parts": [answer]}]})
+    assert [message.role for message in request.messages] == ["user", "assistant", "user"]
+    assert [part.text for part in request.messages[0].parts if isinstance(part, Text)] == ["one", "two"]
+    signed = Text("", extra={"gemini": {"signature": "c2ln"}})
+    assert request.messages[1].parts == (Thinking("Plan"), Text("Hello."), signed, ToolCall("a", "f", "{}"))
+
+
 def test_the_settings() -> None:
     request = generation(
         temperature=1, topP=0.5, topK=40.0, candidateCount=2, seed=7, presencePenalty=0.1, frequencyPenalty=0.2,

@@ -3,7 +3,7 @@
 What Google's SDKs and CLI demand of a stream: lines of exactly `data: {json}` and blank lines, nothing else, no end
 mark; a call whole, its arguments an object; the reason on the last chunk only. Blank lines are the only thing that may
 stand between. An error is bare JSON on a line of its own, since the CLI notices no other form. A client that did not
-ask for server-sent events gets one JSON array.
+ask for server-sent events gets one JSON array. The Python SDK cuts a line at U+2028 and its like: these go out escaped.
 
 A delta of text costs one JSON string between bytes that were made at the start.
 """
@@ -18,6 +18,7 @@ import msgspec
 from ..arguments import as_object
 from ..codec import Seed
 from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate, unfold
+from ..framing import one_line
 from ..model import (
     Audio,
     Citation,
@@ -221,7 +222,7 @@ class GeminiEncoder:
             self._writer.delta(event.text)
             if self._before is None:
                 return b""
-            return b"%b%b%b%b" % (self._next(), self._before, encode(event.text), self._after)
+            return b"%b%b%b%b" % (self._next(), self._before, one_line(encode(event.text)), self._after)
         return self._handlers[type(event)](event)
 
     def keep_alive(self) -> bytes:
@@ -231,7 +232,7 @@ class GeminiEncoder:
 
     def _begin(self, event: Start) -> None:
         self._model, self._id = self._asked.model or event.model, event.id or self._seed.id
-        tail = encode(_tail(self._model, self._id, None))
+        tail = one_line(encode(_tail(self._model, self._id, None)))
         self._end = b'],"role":"model"},"index":0}],' + tail[1:] + self._shut
 
     def _next(self) -> bytes:
@@ -244,7 +245,7 @@ class GeminiEncoder:
     def _chunk(self, parts: list[Json]) -> bytes:
         if not parts:
             return b""
-        inside = b",".join(encode(part) for part in parts)
+        inside = b",".join(one_line(encode(part)) for part in parts)
         return self._next() + b'{"candidates":[{"content":{"parts":[' + inside + self._end
 
     def _start(self, event: Start) -> bytes:
@@ -276,9 +277,9 @@ class GeminiEncoder:
     def _finish(self, event: Finish) -> bytes:
         candidate = {"content": {"parts": [_EMPTY], "role": "model"}, **self._writer.last(event), "index": 0}
         body = {"candidates": [candidate], **_tail(self._model, self._id, self._writer.usage)}
-        return self._next() + encode(body) + self._shut + (b"]" if self._array else b"")
+        return self._next() + one_line(encode(body)) + self._shut + (b"]" if self._array else b"")
 
     def _fail(self, event: Failure) -> bytes:
         """A newline before it, so that it stands on a line of its own whatever was sent."""
-        body = error_body(event.error)
+        body = one_line(error_body(event.error))
         return self._next() + body + b"]" if self._array else b"\n" + body + b"\n"

@@ -33,7 +33,7 @@ from ..model import (
 )
 from ..names import fit_call_id
 from ..policy import INFO, STRICT_REJECT_WARN, WARN, Loss
-from ..turns import settle
+from ..turns import joined, settle
 from .media import parse_file, parse_inline, render_media
 from .reasoning import LEVEL
 from .wire import (
@@ -80,13 +80,19 @@ class _Parser:
         self._waiting: list[ToolCall] = []
 
     def parse(self, contents: Sequence[WireContent]) -> list[Message]:
-        messages = []
+        messages: list[Message] = []
         for index, content in enumerate(contents):
             role = _ROLES.get(content.role or "user")
             if role is None:
                 path = f"contents[{index}].role"
                 raise BadRequest(f"{path}: {content.role!r} must be user or model", path)
-            messages.append(Message(role, self._parts(content.all, index, role)))
+            parts = self._parts(content.all, index, role)
+            if role != "assistant":
+                messages.append(Message(role, parts))
+            elif messages and messages[-1].role == role:
+                messages[-1] = Message(role, joined((*messages[-1].parts, *parts)))
+            else:
+                messages.append(Message(role, joined(parts)))
         return messages
 
     def _parts(self, wires: list[WirePart], index: int, role: Role) -> tuple[Part, ...]:

@@ -16,23 +16,14 @@ from msgspec.structs import replace
 
 from ..codec import Seed
 from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate
+from ..framing import one_line
 from ..model import Image, Refusal, Request, Text, Thinking, ToolCall, Usage
 from .errors import error_body
 from .response import Asked, link_of, said, wire_call
 from .wire import Json, encode, timestamp
 
-_LINE_ENDS = {"\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029", "\x85".encode(): b"\\u0085"}
 _MARK = "\ue000"  # stands for the text in the frame of a line
 _QUOTED = encode(_MARK)
-
-
-def _one_line(data: bytes) -> bytes:
-    """JSON without any character that a reader may take for a line end."""
-    if data.isascii():
-        return data
-    for found, escaped in _LINE_ENDS.items():
-        data = data.replace(found, escaped)
-    return data
 
 
 def keep_alive() -> bytes:
@@ -59,14 +50,14 @@ class OllamaEncoder:
             PartEnd: self._part_end,
             UsageUpdate: self._remember,
             Finish: self._finish,
-            Failure: lambda event: _one_line(error_body(event.error)) + b"\n",
+            Failure: lambda event: one_line(error_body(event.error)) + b"\n",
             Ping: lambda event: b"",
         }
 
     def encode(self, event: Event) -> bytes:
         if type(event) is PartDelta:
             if self._around is not None:
-                return b"%b%b%b" % (self._around[0], _one_line(encode(event.text)), self._around[1])
+                return b"%b%b%b" % (self._around[0], one_line(encode(event.text)), self._around[1])
             if self._call is not None:
                 self._arguments.append(event.text)
             return b""
@@ -89,7 +80,7 @@ class OllamaEncoder:
         return before, after
 
     def _line(self, message: Json) -> bytes:
-        return _one_line(encode({**self._head, **message, "done": False})) + b"\n"
+        return one_line(encode({**self._head, **message, "done": False})) + b"\n"
 
     def _start(self, event: Start) -> bytes:
         self._usage = event.usage
@@ -129,4 +120,4 @@ class OllamaEncoder:
     def _finish(self, event: Finish) -> bytes:
         detail = self._line(said(self._wants, event.detail)) if event.detail and not self._refused else b""
         last = {**self._head, **said(self._wants), **self._wants.ending(event.reason, self._usage)}
-        return detail + _one_line(encode(last)) + b"\n"
+        return detail + one_line(encode(last)) + b"\n"
