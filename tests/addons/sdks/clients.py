@@ -1,0 +1,424 @@
+"""The five SDKs behind one face: each asks, reads and answers tools as its users do, with its own objects.
+
+A history is a list of whatever that SDK takes. `user` and `results` make entries of it, `echo` gives back what the SDK
+itself handed out.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import anthropic
+import ollama
+import openai
+from google import genai
+from google.genai import types as gm
+
+from tests.addons.sdks.forms import check_gemini_answer, check_ollama_answer, check_responses_stream
+from tests.addons.sdks.recorder import Recorder
+from tests.addons.sdks.said import PNG, Tool
+
+
+@dataclass
+class Got:
+    """What the user of an SDK has in the end. `usage`: prompt, cached, completion, reasoning; None where not said."""
+
+    text: str
+    thought: str
+    calls: list[tuple[str, dict[str, Any]]]
+    end: str
+    usage: tuple[int | None, ...]
+    model: str
+    refusal: str = ""
+    ids: list[str] = field(default_factory=list)
+    echo: list[Any] = field(default_factory=list)
+    raw: Any = None
+
+
+@dataclass
+class Ask:
+    system: str = ""
+    tools: tuple[Tool, ...] = ()
+    choice: str = ""  # auto, none, required, or a tool's name
+    schema: dict[str, Any] | None = None
+    think: bool = False
+    limit: int = 0
+
+
+class Client(Protocol):
+    name: str
+    chooses: bool  # whether its users can force a tool
+    sdk: Any
+
+    def user(self, text: str, picture: bool = False) -> Any: ...
+
+    def results(self, got: Got, texts: dict[str, str]) -> list[Any]: ...
+
+    def ask(self, model: str, history: list[Any], ask: Ask, *, stream: bool) -> Got: ...
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
+
+
+# ------------------------------------------------------------------------------------------------ openai, chat
+
+
+def chat_tool(tool: Tool) -> dict[str, Any]:
+    body = {"name": tool.name, "description": tool.description, "parameters": tool.schema, "strict": True}
+    return {"type": "function", "function": body}
+
+
+class ChatClient:
+    name, chooses = "openai-chat", True
+
+    def __init__(self, sdk: openai.OpenAI) -> None:
+        self.sdk = sdk
+
+    def user(self, text: str, picture: bool = False) -> Any:
+        url = {"url": f"data:image/png;base64,{PNG}"}
+        parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": url}]
+        return {"role": "user", "content": parts if picture else text}
+
+    def results(self, got: Got, texts: dict[str, str]) -> list[Any]:
+        pairs = zip(got.ids, got.calls, strict=True)
+        return [{"role": "tool", "tool_call_id": id, "content": texts[name]} for id, (name, _) in pairs]
+
+    def arguments(self, model: str, history: list[Any], ask: Ask) -> dict[str, Any]:
+        system = [{"role": "system", "content": ask.system}] if ask.system else []
+        choice: Any = ask.choice
+        if choice.startswith("get_"):
+            choice = {"type": "function", "function": {"name": choice}}
+        form = {"name": "answer", "schema": ask.schema, "strict": True}
+        return _given(
+            model=model,
+            messages=[*system, *history],
+            tools=[chat_tool(tool) for tool in ask.tools],
+            tool_choice=choice,
+            response_format=ask.schema and {"type": "json_schema", "json_schema": form},
+            reasoning_effort=ask.think and "high",
+            max_completion_tokens=ask.limit,
+        )
+
+    def ask(self, model: str, history: list[Any], ask: Ask, *, stream: bool) -> Got:
+        given = self.arguments(model, history, ask)
+        if not stream:
+            return self.read(self.sdk.chat.completions.create(**given))
+        with self.sdk.chat.completions.stream(**given, stream_options={"include_usage": True}) as events:
+            kinds, text = ("content.delta", "refusal.delta"), ""
+            try:
+                for event in events:
+                    text += event.delta if event.type in kinds else ""
+                got = self.read(events.get_final_completion())
+            except openai.LengthFinishReasonError as cut:  # the helper's way to say it
+                got = self.read(cut.completion)
+        assert text == (got.text or got.refusal)
+        return got
+
+    def read(self, completion: Any) -> Got:
+        message = completion.choices[0].message
+        calls = message.tool_calls or ()
+        usage = completion.usage
+        details = usage.prompt_tokens_details, usage.completion_tokens_details
+        return Got(
+            message.content or "",
+            (message.model_extra or {}).get("reasoning_content") or "",
+            [(call.function.name, json.loads(call.function.arguments)) for call in calls],
+            completion.choices[0].finish_reason,
+            (
+                usage.prompt_tokens,
+                details[0] and details[0].cached_tokens,
+                usage.completion_tokens,
+                details[1] and details[1].reasoning_tokens,
+            ),
+            completion.model,
+            message.refusal or "",
+            [call.id for call in calls],
+            [message],
+            completion,
+        )
+
+
+# ------------------------------------------------------------------------------------------------ openai, responses
+
+
+def responses_tool(tool: Tool) -> dict[str, Any]:
+    body = {"name": tool.name, "description": tool.description, "parameters": tool.schema, "strict": True}
+    return {"type": "function", **body}
+
+
+class ResponsesClient:
+    name, chooses = "openai-responses", True
+
+    def __init__(self, sdk: openai.OpenAI, streaming: openai.OpenAI, recorder: Recorder) -> None:
+        """`streaming`: less strict, since no type of the SDK's is a keep-alive; the bytes are checked apart."""
+        self.sdk, self.streaming, self.recorder = sdk, streaming, recorder
+
+    def user(self, text: str, picture: bool = False) -> Any:
+        image = {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "detail": "auto"}
+        parts = [{"type": "input_text", "text": text}, image]
+        return {"role": "user", "content": parts if picture else text}
+
+    def results(self, got: Got, texts: dict[str, str]) -> list[Any]:
+        pairs = zip(got.ids, got.calls, strict=True)
+        return [{"type": "function_call_output", "call_id": id, "output": texts[name]} for id, (name, _) in pairs]
+
+    def arguments(self, model: str, history: list[Any], ask: Ask) -> dict[str, Any]:
+        named = ask.choice.startswith("get_")
+        form = {"type": "json_schema", "name": "answer", "schema": ask.schema, "strict": True}
+        return _given(
+            model=model,
+            input=history,
+            instructions=ask.system,
+            tools=[responses_tool(tool) for tool in ask.tools],
+            tool_choice={"type": "function", "name": ask.choice} if named else ask.choice,
+            text=ask.schema and {"format": form},
+            reasoning=ask.think and {"effort": "high", "summary": "auto"},
+            max_output_tokens=ask.limit,
+        )
+
+    def ask(self, model: str, history: list[Any], ask: Ask, *, stream: bool) -> Got:
+        given = self.arguments(model, history, ask)
+        if not stream:
+            return self.read(self.sdk.responses.create(**given))
+        with self.streaming.responses.stream(**given) as stream_:
+            events = list(stream_)
+            check_responses_stream(self.recorder.body)
+            last = events[-1]
+            if last.type == "response.completed":
+                assert stream_.get_final_response().output == last.response.output
+        if last.type not in ("response.completed", "response.incomplete"):
+            raise StreamFailed(last)
+        kinds = ("response.output_text.delta", "response.refusal.delta")
+        text = "".join(event.delta for event in events if event.type in kinds)
+        got = self.read(last.response)
+        assert text == (got.text or got.refusal)
+        return got
+
+    def read(self, response: Any) -> Got:
+        parts = [part for item in response.output if item.type == "message" for part in item.content]
+        thoughts = [item for item in response.output if item.type == "reasoning"]
+        calls = [item for item in response.output if item.type == "function_call"]
+        usage = response.usage
+        details = response.incomplete_details
+        return Got(
+            response.output_text,
+            "".join(part.text for item in thoughts for part in [*item.summary, *(item.content or ())]),
+            [(call.name, json.loads(call.arguments)) for call in calls],
+            details.reason if details else response.status,
+            (
+                usage.input_tokens,
+                usage.input_tokens_details.cached_tokens,
+                usage.output_tokens,
+                usage.output_tokens_details.reasoning_tokens,
+            ),
+            response.model,
+            "".join(part.refusal for part in parts if part.type == "refusal"),
+            [call.call_id for call in calls],
+            list(response.output),
+            response,
+        )
+
+
+class StreamFailed(Exception):
+    """The Responses helper does not raise for a failed end: its users look at the last event."""
+
+
+# ------------------------------------------------------------------------------------------------ anthropic
+
+
+def claude_tool(tool: Tool) -> dict[str, Any]:
+    return {"name": tool.name, "description": tool.description, "input_schema": tool.schema}
+
+
+class ClaudeClient:
+    name, chooses = "anthropic", True
+
+    def __init__(self, sdk: anthropic.Anthropic) -> None:
+        self.sdk = sdk
+
+    def user(self, text: str, picture: bool = False) -> Any:
+        source = {"type": "base64", "media_type": "image/png", "data": PNG}
+        parts = [{"type": "text", "text": text}, {"type": "image", "source": source}]
+        return {"role": "user", "content": parts if picture else text}
+
+    def results(self, got: Got, texts: dict[str, str]) -> list[Any]:
+        pairs = zip(got.ids, got.calls, strict=True)
+        blocks = [{"type": "tool_result", "tool_use_id": id, "content": texts[name]} for id, (name, _) in pairs]
+        return [{"role": "user", "content": blocks}]
+
+    def arguments(self, model: str, history: list[Any], ask: Ask) -> dict[str, Any]:
+        kinds = {"required": {"type": "any"}, "auto": {"type": "auto"}, "none": {"type": "none"}, "": None}
+        return _given(
+            model=model,
+            messages=history,
+            system=ask.system,
+            tools=[claude_tool(tool) for tool in ask.tools],
+            tool_choice=kinds.get(ask.choice, {"type": "tool", "name": ask.choice}),
+            output_config=_given(
+                format=ask.schema and {"type": "json_schema", "schema": ask.schema}, effort=ask.think and "high"
+            ),
+            thinking=ask.think and {"type": "adaptive", "display": "summarized"},
+            max_tokens=ask.limit or 1000,
+        )
+
+    def ask(self, model: str, history: list[Any], ask: Ask, *, stream: bool) -> Got:
+        given = self.arguments(model, history, ask)
+        if not stream:
+            return self.read(self.sdk.messages.create(**given))
+        with self.sdk.messages.stream(**given) as events:
+            text = "".join(events.text_stream)
+            got = self.read(events.get_final_message())
+        assert text == got.text
+        return got
+
+    def read(self, message: Any) -> Got:
+        calls = [block for block in message.content if block.type == "tool_use"]
+        usage = message.usage
+        details = usage.output_tokens_details
+        cached = usage.cache_read_input_tokens or 0
+        return Got(
+            "".join(block.text for block in message.content if block.type == "text"),
+            "".join(block.thinking for block in message.content if block.type == "thinking"),
+            [(call.name, call.input) for call in calls],
+            message.stop_reason,
+            (usage.input_tokens + cached, cached, usage.output_tokens, details and details.thinking_tokens),
+            message.model,
+            "",
+            [call.id for call in calls],
+            [{"role": "assistant", "content": message.content}],
+            message,
+        )
+
+
+# ------------------------------------------------------------------------------------------------ google-genai
+
+
+def gemini_tool(tool: Tool) -> gm.FunctionDeclaration:
+    return gm.FunctionDeclaration(name=tool.name, description=tool.description, parameters_json_schema=tool.schema)
+
+
+class GeminiClient:
+    name, chooses = "gemini", True
+
+    def __init__(self, sdk: genai.Client, recorder: Recorder) -> None:
+        self.sdk, self.recorder = sdk, recorder
+
+    def user(self, text: str, picture: bool = False) -> Any:
+        image = [gm.Part.from_bytes(data=base64.b64decode(PNG), mime_type="image/png")] if picture else []
+        return gm.Content(role="user", parts=[gm.Part(text=text), *image])
+
+    def results(self, got: Got, texts: dict[str, str]) -> list[Any]:
+        parts = [gm.Part.from_function_response(name=n, response={"result": texts[n]}) for n, _ in got.calls]
+        return [gm.Content(role="user", parts=parts)]
+
+    def config(self, ask: Ask) -> gm.GenerateContentConfig:
+        calling = {"required": {"mode": "ANY"}, "auto": {"mode": "AUTO"}, "none": {"mode": "NONE"}, "": None}.get(
+            ask.choice, {"mode": "ANY", "allowed_function_names": [ask.choice]}
+        )
+        thinking = gm.ThinkingConfig(include_thoughts=True, thinking_budget=20000)
+        return gm.GenerateContentConfig(
+            **_given(
+                system_instruction=ask.system,
+                tools=ask.tools and [gm.Tool(function_declarations=[gemini_tool(tool) for tool in ask.tools])],
+                tool_config=calling and {"function_calling_config": calling},
+                response_mime_type=ask.schema and "application/json",
+                response_json_schema=ask.schema,
+                thinking_config=ask.think and thinking,
+                max_output_tokens=ask.limit,
+                automatic_function_calling={"disable": True},
+            )
+        )
+
+    def ask(self, model: str, history: list[Any], ask: Ask, *, stream: bool) -> Got:
+        given: Any = {"model": model, "contents": history, "config": self.config(ask)}
+        if stream:
+            answers = list(self.sdk.models.generate_content_stream(**given))
+        else:
+            answers = [self.sdk.models.generate_content(**given)]
+        check_gemini_answer(self.recorder.body)
+        return self.read(answers)
+
+    def read(self, answers: list[gm.GenerateContentResponse]) -> Got:
+        contents = [answer.candidates[0].content for answer in answers if answer.candidates]
+        parts = [part for content in contents for part in (content and content.parts) or ()]
+        calls = [part.function_call for part in parts if part.function_call]
+        ends = [answer.candidates[0].finish_reason for answer in answers if answer.candidates]
+        usage = answers[-1].usage_metadata
+        assert usage and all(end is None for end in ends[:-1])
+        blocked = answers[-1].prompt_feedback
+        thoughts = usage.thoughts_token_count
+        return Got(
+            "".join(part.text for part in parts if part.text and not part.thought),
+            "".join(part.text for part in parts if part.text and part.thought),
+            [(str(call.name), dict(call.args or {})) for call in calls],
+            str((ends[-1] if ends else blocked.block_reason).value),
+            (
+                usage.prompt_token_count,
+                usage.cached_content_token_count,
+                (usage.candidates_token_count or 0) + (thoughts or 0),
+                thoughts,
+            ),
+            str(answers[-1].model_version),
+            "",
+            [str(call.id) for call in calls],
+            [content for content in contents if content],
+            answers,
+        )
+
+
+# ------------------------------------------------------------------------------------------------ ollama
+
+
+def ollama_tool(tool: Tool) -> dict[str, Any]:
+    body = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
+    return {"type": "function", "function": body}
+
+
+class OllamaClient:
+    name, chooses = "ollama", False
+
+    def __init__(self, sdk: ollama.Client, recorder: Recorder) -> None:
+        self.sdk, self.recorder = sdk, recorder
+
+    def user(self, text: str, picture: bool = False) -> Any:
+        images = {"images": [base64.b64decode(PNG)]} if picture else {}
+        return {"role": "user", "content": text, **images}
+
+    def results(self, got: Got, texts: dict[str, str]) -> list[Any]:
+        return [{"role": "tool", "tool_name": name, "content": texts[name]} for name, _ in got.calls]
+
+    def ask(self, model: str, history: list[Any], ask: Ask, *, stream: bool) -> Got:
+        system = [{"role": "system", "content": ask.system}] if ask.system else []
+        given = _given(
+            tools=[ollama_tool(tool) for tool in ask.tools],
+            format=ask.schema,
+            think=ask.think and "high",
+            options=ask.limit and {"num_predict": ask.limit},
+        )
+        answer = self.sdk.chat(model, [*system, *history], stream=stream, **given)
+        lines = list(answer) if stream else [answer]
+        check_ollama_answer(self.recorder.body)
+        return self.read(lines)
+
+    def read(self, lines: list[ollama.ChatResponse]) -> Got:
+        text = "".join(line.message.content or "" for line in lines)
+        thought = "".join(line.message.thinking or "" for line in lines)
+        calls = [call for line in lines for call in line.message.tool_calls or ()]
+        message = {"role": "assistant", "content": text, **_given(thinking=thought, tool_calls=calls)}
+        last = lines[-1]
+        return Got(
+            text,
+            thought,
+            [(call.function.name, dict(call.function.arguments)) for call in calls],
+            str(last.done_reason),
+            (last.prompt_eval_count, None, last.eval_count, None),
+            str(last.model),
+            "",
+            [""] * len(calls),
+            [message if len(lines) > 1 else last.message],
+            lines,
+        )
