@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -24,6 +24,8 @@ from translators.model import ApiError, BadRequest
 
 # Errors after which another attempt makes sense whatever their status: nothing was answered.
 _UNANSWERED = frozenset(("disconnected", "timeout", "not_built"))
+# Errors after which another key of the same upstream may do.
+_KEY_FAULTS = frozenset(("auth", "permission", "billing"))
 
 
 def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
@@ -31,7 +33,7 @@ def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
     retry = exchange.settings.retry
     while len(exchange.attempts) < max(retry.attempts, 1):
         last = exchange.attempt
-        if last is not None and last.error is not None and not _moves_on(last.error, retry.statuses):
+        if last is not None and last.error is not None and not _moves_on(exchange, last, last.error):
             break
         if exchange.tried < len(exchange.targets):
             target = exchange.targets[exchange.tried]
@@ -54,14 +56,19 @@ def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
     return last_error(exchange)
 
 
-def _moves_on(error: ApiError, statuses: Sequence[int]) -> bool:
-    return error.kind in _UNANSWERED or error.status in statuses
+def _moves_on(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
+    if error.kind in _UNANSWERED or error.status in exchange.settings.retry.statuses:
+        return True
+    rest = exchange.targets[exchange.tried :]
+    own = attempt.target
+    return error.kind in _KEY_FAULTS and any(target.address == own.address and target.key != own.key for target in rest)
 
 
 def _soonest(exchange: Exchange) -> tuple[float, Target] | None:
     """The target that may be tried again first, and the seconds until then."""
     now = time.time()
-    last = {attempt.target.address: attempt for attempt in exchange.attempts if attempt.outgoing is not None}
+    tried = [attempt for attempt in exchange.attempts if attempt.outgoing is not None]
+    last = {(attempt.target.address, attempt.target.key): attempt for attempt in tried}
     waits = [(_free_at(attempt, len(exchange.attempts)) - now, attempt.target) for attempt in last.values()]
     seconds, target = min(waits, key=lambda wait: wait[0], default=(0.0, None))
     return None if target is None else (max(0.01, seconds), target)
@@ -108,6 +115,7 @@ def _prepare(exchange: Exchange, target: Target) -> Outgoing | Reply:
         return idle(exchange, bridge)
     out = _outgoing(exchange, target, codec, bridge)
     exchange.attempts.append(Attempt(target, bridge, out, exchange.settings.limits.capture))
+    exchange.board.begin(target)
     return out
 
 
@@ -152,7 +160,7 @@ def _headers(exchange: Exchange, target: Target, codec: Codec, bridge: Bridge) -
         fields.update({name.encode(): [value.encode()] for name, value in bridge.wire.headers.items()})
     fields.update({name.lower().encode(): [value.encode()] for name, value in upstream.headers})
     mode = exchange.settings.auth.mode
-    key = credentials.outgoing(upstream, codec.credential, exchange.taken, mode, bridge.relay)
+    key = credentials.outgoing(upstream, codec.credential, exchange.taken, mode, bridge.relay, target.key)
     fields.update({name.lower().encode(): [value.encode()] for name, value in key})
     fields[b"content-length"] = [str(len(bridge.wire.body)).encode()]
     return tuple((name, value) for name, values in fields.items() for value in values)
@@ -195,13 +203,38 @@ def failed(exchange: Exchange, error: ApiError | None = None) -> None:
         logger.error("request %s: the answer could not be translated", exchange.seed.id, exc_info=answer.crash)
     error = _scrubbed(exchange, attempt, error)
     attempt.error, attempt.ended_at = error, time.time()
+    settle(exchange, attempt)
     logger.info("request %s: %s: %s", exchange.seed.id, attempt.target.address, error.message[:300])
+
+
+def settle(exchange: Exchange, attempt: Attempt) -> None:
+    """Tell the board, once, how an attempt ended."""
+    if attempt.settled or attempt.outgoing is None:
+        return
+    attempt.settled = True
+    answer = attempt.answer
+    error = attempt.error or (answer.failure if answer is not None else None)
+    if error is not None and not exchange.cancelled and _is_fault(exchange, attempt, error):
+        exchange.board.failed(attempt.target, error, exchange.settings.retry.cooldown)
+    elif error is None and attempt.headers_at is not None and not exchange.cancelled:
+        exchange.board.good(attempt.target, attempt.headers_at - attempt.started)
+    else:
+        exchange.board.left(attempt.target)
+
+
+def _is_fault(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
+    """Whether the target is to blame, and not what it was asked."""
+    several = len(attempt.target.upstream.keys) > 1
+    return (
+        error.kind in _UNANSWERED
+        or error.status in exchange.settings.retry.statuses
+        or (several and error.kind in _KEY_FAULTS)
+    )
 
 
 def _scrubbed(exchange: Exchange, attempt: Attempt, error: ApiError) -> ApiError:
     """The error, and the answer it came in, without the keys that some providers repeat there."""
-    key = attempt.target.upstream.key
-    secrets = [*exchange.taken.values, *([key.get_secret_value()] if key is not None else [])]
+    secrets = [*exchange.taken.values, *(key.get_secret_value() for key in attempt.target.upstream.keys)]
     answer = attempt.answer
     attempt.received.scrub(secrets)
     if answer is not None and answer.reply is not None:

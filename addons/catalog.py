@@ -38,7 +38,7 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Model(Row, frozen=True, kw_only=True):
-    """A model of one provider. Sizes in tokens, 0: unknown."""
+    """A model of one provider. Sizes in tokens, 0: unknown; `price`: US dollars for a million tokens, in and out."""
 
     id: str
     title: str = ""
@@ -47,6 +47,7 @@ class Model(Row, frozen=True, kw_only=True):
     tools: bool = True
     vision: bool = False
     reasoning: bool = False
+    price: tuple[float, float] | None = None
 
 
 class ModelRow(Row, frozen=True, kw_only=True):

@@ -209,17 +209,19 @@ def outgoing(
     taken: Taken,
     mode: str,
     same_protocol: bool,
+    key: int = 0,
 ) -> list[tuple[str, str]]:
-    """The credential header for an upstream: one, or none. `form`: the header of its protocol (`Codec.credential`)."""
+    """The credential header for an upstream: one, or none. `form`: the header of its protocol (`Codec.credential`);
+    `key`: which of the upstream's own."""
     form = FORMS.get(upstream.auth, form)
-    if upstream.key is not None:
-        return [form(upstream.key.get_secret_value())]
+    if upstream.keys:
+        return [form(upstream.keys[key].get_secret_value())]
     if mode != "client_key" or not taken.presented:
         return []
-    name, key = taken.presented[0]
+    name, theirs = taken.presented[0]
     if not same_protocol or name == "?key":
-        return [form(key)]
-    return [FORMS["bearer"](key) if name == "authorization" else (name, key)]
+        return [form(theirs)]
+    return [FORMS["bearer"](theirs) if name == "authorization" else (name, theirs)]
 
 
 def forward_headers(fields: Sequence[Field], same_protocol: bool) -> list[Field]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from addons.choosing import Board
 from addons.credentials import Taken
 from addons.routing import Target
 from addons.settings import Settings
@@ -98,6 +99,7 @@ class Attempt:
         self.response_headers: dict[str, str] = {}
         self.received = Capture(capture)
         self.error: ApiError | None = None
+        self.settled = False  # its target's standing knows how it ended
 
     def record(self, capture: int) -> dict[str, Any]:
         out = self.outgoing
@@ -143,8 +145,11 @@ def _plain_error(error: ApiError) -> dict[str, Any]:
 class Exchange:
     """One request of a client, all attempts to answer it, and what came of it."""
 
-    def __init__(self, settings: Settings, surface: Surface, codec: Codec, seed: Seed, taken: Taken) -> None:
+    def __init__(
+        self, settings: Settings, surface: Surface, codec: Codec, seed: Seed, taken: Taken, board: Board
+    ) -> None:
         self.settings, self.surface, self.codec, self.seed, self.taken = settings, surface, codec, seed, taken
+        self.board = board
         self.started = time.time()
         self.wire = Wire("/")
         self.fields: Sequence[tuple[bytes, bytes]] = ()  # the client's header fields, redacted

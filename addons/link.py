@@ -25,7 +25,8 @@ from mitmproxy.proxy.layers import modes, tls
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
-from addons import credentials, log
+from addons import attempts, credentials, log
+from addons.choosing import Board
 from addons.credentials import Taken
 from addons.encoding import too_large
 from addons.exchange import METADATA, Exchange, Reply
@@ -47,6 +48,7 @@ class Link:
         self._live: dict[str, Exchange] = {}
         self._watch: asyncio.Task[None] | None = None
         self._stamp: float | None = None
+        self._board = Board()
         self.settings = Settings()
         self.router = Router(self.settings)
         self.body_limit = self.settings.limits.request_body
@@ -210,14 +212,14 @@ class Link:
 
     def open(self, flow: http.HTTPFlow, taken: Taken) -> Exchange | Reply:
         """What to do with a request whose body is here: an exchange to try, or an answer at once."""
-        opened = Opening(flow, taken, self.settings, self.router).open()
+        opened = Opening(flow, taken, self.settings, self.router, self._board).open()
         if isinstance(opened, Exchange):
             self._live[flow.id] = opened
         return opened
 
     def body_too_large(self, flow: http.HTTPFlow, taken: Taken) -> Reply:
         """The answer to a request whose body is more than we take."""
-        return Opening(flow, taken, self.settings, self.router).refuse(too_large(self.body_limit).error)
+        return Opening(flow, taken, self.settings, self.router, self._board).refuse(too_large(self.body_limit).error)
 
     # ------------------------------------------------------------------------------------------ the record
 
@@ -244,6 +246,7 @@ class Link:
         attempt = exchange.attempt
         if attempt is not None:
             attempt.ended_at = attempt.ended_at or exchange.ended_at
+            attempts.settle(exchange, attempt)
             if attempt.answer is not None and attempt.answer.failure is not None:
                 exchange.error = attempt.answer.failure
                 if attempt.answer.crash is not None:

@@ -13,6 +13,7 @@ import msgspec
 from mitmproxy import http
 
 from addons import credentials, replies, surfaces
+from addons.choosing import Board
 from addons.credentials import Taken
 from addons.encoding import decode_request, too_large
 from addons.exchange import METADATA, Exchange, Reply
@@ -23,6 +24,7 @@ from translators import CODECS
 from translators.body import top_level, typed
 from translators.codec import Seed, Wire
 from translators.model import ApiError, BadRequest
+from translators.tokens import estimate
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _JSON = {"content-type": "application/json"}
@@ -49,13 +51,13 @@ _REFUSED: dict[str, Callable[[str, str], BadRequest]] = {
 class Opening:
     """One request on its way in."""
 
-    def __init__(self, flow: http.HTTPFlow, taken: Taken, settings: Settings, router: Router) -> None:
+    def __init__(self, flow: http.HTTPFlow, taken: Taken, settings: Settings, router: Router, board: Board) -> None:
         self._flow, self._settings, self._router = flow, settings, router
         request = flow.request
         self._surface = surfaces.find(request.method, request.path, request.headers)
         codec = CODECS[self._surface.protocol]
         seed = Seed("".join(_ALPHABET[b & 31] for b in secrets.token_bytes(24)), int(time.time()))
-        self._exchange = Exchange(settings, self._surface, codec, seed, taken)
+        self._exchange = Exchange(settings, self._surface, codec, seed, taken, board)
 
     def open(self) -> Exchange | Reply:
         try:
@@ -131,7 +133,16 @@ class Opening:
         route = self._router.resolve(exchange.model)
         if key is not None and not key.allows(exchange.model, [target.address for target in route.targets]):
             raise BadRequest(f"this key may not use the model {exchange.model!r}", status=403, kind="permission")
-        exchange.targets = list(route.targets)
+        exchange.targets = exchange.board.order(route, self._tokens)
+
+    def _tokens(self) -> int:
+        """What the prompt has at most; 0: it cannot be read here, which is for others to say."""
+        exchange = self._exchange
+        try:
+            asked = exchange.asked or exchange.codec.parse_request(exchange.wire)
+        except BadRequest:
+            return 0
+        return estimate(asked)
 
     def _model(self) -> bytes:
         """One model, named in the path or, for `/api/show`, in the body."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+import msgspec
 from msgspec import Struct
 
 from translators.codec import Traits
@@ -28,7 +29,8 @@ _PREFIX = re.compile(r"([^/:]+)[/:](.+)", re.DOTALL)
 
 class Target(Struct, frozen=True):
     """One upstream and a model there. `model` is what people call it, `backend` what goes over the wire; they differ
-    where the provider wants endpoint ids. `params` act one after the other; (): none."""
+    where the provider wants endpoint ids. `params` act one after the other; (): none. An upstream with several keys is
+    a target for each of them."""
 
     upstream: Upstream
     model: str
@@ -36,6 +38,7 @@ class Target(Struct, frozen=True):
     traits: Traits
     params: tuple[Params, ...] = ()
     weight: int = 1
+    key: int = 0  # which of the upstream's keys
 
     @property
     def address(self) -> str:
@@ -68,7 +71,7 @@ class Router:
         if route is not None:
             return self._route(route, model)
         if address := self._address(model):
-            return Route((self._target(TargetRef(*address), ""),))
+            return Route(self._targets(TargetRef(*address), ""))
         for pattern, route in self._globs:
             if pattern.match(model):
                 return self._route(route, model)
@@ -96,7 +99,7 @@ class Router:
             model = upstream.provider.default_model if first.model == "*" and upstream.provider else first.model
             if model and model != "*":
                 ref = TargetRef(first.upstream, model, first.params, first.weight)
-                return Route((self._target(ref, ""),), star.name)
+                return Route(self._targets(ref, ""), star.name)
         raise BadRequest(f"The request names no model. {self._what_there_is()}", "model")
 
     def _address(self, model: str) -> tuple[str, str] | None:
@@ -104,7 +107,12 @@ class Router:
         return (match[1], match[2]) if match and match[1] in self._settings.upstreams else None
 
     def _route(self, route: ModelRoute, model: str) -> Route:
-        return Route(tuple(self._target(ref, model) for ref in route.targets), route.name, route.choose)
+        targets = tuple(target for ref in route.targets for target in self._targets(ref, model))
+        return Route(targets, route.name, route.choose)
+
+    def _targets(self, ref: TargetRef, asked: str) -> tuple[Target, ...]:
+        first = self._target(ref, asked)
+        return tuple(msgspec.structs.replace(first, key=n) for n in range(max(1, len(first.upstream.keys))))
 
     def _target(self, ref: TargetRef, asked: str) -> Target:
         upstream = self._settings.upstreams[ref.upstream]

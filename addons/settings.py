@@ -273,8 +273,6 @@ class _Build:
         yield from ((key,) for key in ("rules", "store", "keep") if key in file.model_fields_set)
         if file.usage.store != "off":
             yield ("usage",)
-        if "cooldown" in file.retry.model_fields_set:
-            yield ("retry", "cooldown")
         if any(file.limits.rate.model_dump().values()):
             yield ("limits", "rate")
         if file.control.keys:
@@ -284,14 +282,6 @@ class _Build:
                 yield ("auth", "keys", n, "rate")
         for name, upstream in file.upstreams.items():
             yield from (("upstreams", name, *rest) for rest in _later_of(upstream))
-        for name, model in (file.models or {}).items():
-            if model.choose != "order":
-                yield ("models", name, "choose")
-            yield from (
-                ("models", name, "targets", n, "weight")
-                for n, target in enumerate(model.targets)
-                if "weight" in target.model_fields_set
-            )
 
     def _warn_keys(self, upstreams: Mapping[str, Upstream], auth: Auth) -> None:
         for name, upstream in upstreams.items():
@@ -320,8 +310,6 @@ class _Build:
 
 
 def _later_of(upstream: UpstreamPart) -> Iterator[KeyPath]:
-    if upstream.api_keys is not None and len(upstream.api_keys) > 1:
-        yield ("api_keys", 1)
     if upstream.proxy is not None and upstream.proxy.startswith("socks5"):
         yield ("proxy",)
     if any(upstream.rate.model_dump().values()):

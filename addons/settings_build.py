@@ -83,7 +83,7 @@ class _Builder:
         if not _UPSTREAM_NAME.fullmatch(self.name):
             self._fault("the name of an upstream has letters, digits, `.`, `_` and `-` only")
         provider, region = self._provider()
-        door, key, proxy, headers = self._door(provider, region), self._key(provider), self._proxy(), self._headers()
+        door, keys, proxy, headers = self._door(provider, region), self._keys(provider), self._proxy(), self._headers()
         if door is None:
             return None
         try:
@@ -100,7 +100,7 @@ class _Builder:
             host=host,
             port=parts.port or DEFAULT_PORTS[scheme],
             path=path,
-            key=key,
+            keys=keys,
             auth=door.auth,
             headers=headers,
             params=part.params,
@@ -154,17 +154,18 @@ class _Builder:
         # The variable names the server (OLLAMA_BASE_URL); where another door stands on it is the catalogue's to say.
         return named if protocol == provider.protocol else named.rstrip("/") + split_url(door.base_url).path
 
-    def _key(self, provider: Provider | None) -> SecretStr | None:
+    def _keys(self, provider: Provider | None) -> tuple[SecretStr, ...]:
         part, here = self.part, ("upstreams", self.name)
         if part.api_key is not None and part.api_keys is not None:
             self._fault("api_key and api_keys are both there; one is enough", "api_keys")
         if part.api_key is not None:
-            return self.report.secret(part.api_key, *here, "api_key")
-        if part.api_keys is not None:
-            first, *_ = [self.report.secret(ref, *here, "api_keys", n) for n, ref in enumerate(part.api_keys)]
-            return first
-        names = provider.key_env if provider else ()
-        return next((SecretStr(value) for name in names if (value := self.report.environ.get(name))), None)
+            found = [self.report.secret(part.api_key, *here, "api_key")]
+        elif part.api_keys is not None:
+            found = [self.report.secret(ref, *here, "api_keys", n) for n, ref in enumerate(part.api_keys)]
+        else:
+            names = provider.key_env if provider else ()
+            found = [SecretStr(value) for name in names if (value := self.report.environ.get(name))][:1]
+        return tuple(key for key in found if key is not None)
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         for name, value in self.part.headers.items():

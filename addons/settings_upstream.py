@@ -95,8 +95,8 @@ class Proxy:
 class Upstream:
     """One provider endpoint that we call. `path` is what the codec's paths continue; `root` the whole URL of it.
 
-    `key`: its own key, None: it has none. `auth`: how it wants the key where that is not its protocol's way. `region`
-    is the provider's. `overrides`: the user's backend names of models, never shown."""
+    `keys`: its own keys, each with limits of its own; (): it has none. `auth`: how it wants one where that is not its
+    protocol's way. `region` is the provider's. `overrides`: the user's backend names of models, never shown."""
 
     name: str
     protocol: str
@@ -104,7 +104,7 @@ class Upstream:
     host: str
     port: int
     path: str
-    key: SecretStr | None = None
+    keys: tuple[SecretStr, ...] = ()
     auth: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     params: Params = field(default_factory=Params)
@@ -125,6 +125,10 @@ class Upstream:
                 self._known.clear()
             found = self._known[model] = self._traits(model)
         return found
+
+    @property
+    def key(self) -> SecretStr | None:
+        return self.keys[0] if self.keys else None
 
     @property
     def authority(self) -> str:

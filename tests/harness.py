@@ -218,7 +218,7 @@ def _wait_ready(running: Proxy) -> None:
     while time.monotonic() < end:
         assert running.process.poll() is None, f"the proxy ended:\n{running.log}"
         try:
-            if httpx.get(f"{running.url}/ready", timeout=1).status_code == 200:
+            if httpx.get(f"{running.url}/ready", timeout=10).status_code == 200:
                 return
         except httpx.HTTPError:
             pass  # not listening yet

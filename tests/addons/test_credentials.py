@@ -203,7 +203,7 @@ def x_api_key(key: str) -> tuple[str, str]:
 
 
 PLAIN = Upstream("a", "anthropic", "https", "h", 443, "/v1")
-KEYED = replace(PLAIN, key=SecretStr("own"))
+KEYED = replace(PLAIN, keys=(SecretStr("own"),))
 BEARER = ("authorization", "Bearer client")
 CLIENTS = {
     "bearer": Taken((("authorization", "client"),)),

@@ -206,7 +206,7 @@ def settings(upstream: Upstream) -> dict[str, Any]:
             "tuned": {"target": "u/say", "params": {"update": {"temperature": 0.25}, "delete": ["top_p"]}},
             "*": "u/*",
         },
-        "retry": {"attempts": 2, "max_wait": 0},
+        "retry": {"attempts": 2, "max_wait": 0, "cooldown": 0},
         "limits": {"request_body": "1MiB", "capture": "64KiB"},
         "keepalive": 0.5,
     }

@@ -1,0 +1,97 @@
+"""Choosing and cooling down through a real proxy: what one exchange learnt is known to the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.harness import Conn, Proxy, Seen, Upstream, proxy
+
+HELLO = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}]}
+BROKEN = {"sick": (503, {}), "limited": (429, {"retry-after": "60"})}
+
+
+def play(conn: Conn, seen: Seen) -> None:
+    """A model says by its name what its upstream is like, `spent` is a key without money."""
+    model = seen.json["model"]
+    if model in BROKEN:
+        status, headers = BROKEN[model]
+        conn.json({"error": {"message": "not now"}}, status, headers)
+    elif seen.headers["authorization"] == "Bearer spent":
+        conn.json({"error": {"message": "no money", "code": "invalid_api_key"}}, 401)
+    else:
+        conn.json({"id": "c", "object": "chat.completion", "created": 1, "model": model, **HELLO})
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    server = Upstream(play)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def link(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Proxy]:
+    one: dict[str, Any] = {"protocol": "openai-chat", "base_url": upstream.url + "/v1"}
+    document = {
+        "auth": {"mode": "none"},
+        "upstreams": {
+            "a": {**one, "api_key": {"value": "key-a"}},
+            "b": {**one, "api_key": {"value": "key-b"}},
+            "many": {**one, "api_keys": [{"value": "spent"}, {"value": "good"}]},
+            "small": {**one, "api_key": {"value": "key-s"}, "limits": {"context_window": 2000}},
+        },
+        "models": {
+            "sick": ["a/sick", "b/well"],
+            "limited": ["a/limited", "b/well"],
+            "turns": {"targets": ["a/one", "b/two"], "choose": "round_robin"},
+            "keys": "many/well",
+            "sized": ["small/well", "b/well"],
+        },
+        "retry": {"cooldown": 2, "max_wait": 0},
+    }
+    with proxy(tmp_path_factory.mktemp("failover"), document) as running:
+        yield running
+
+
+def ask(link: Proxy, model: str, text: str = "Hi") -> httpx.Response:
+    body = {"model": model, "max_tokens": 50, "messages": [{"role": "user", "content": text}]}
+    return httpx.post(f"{link.url}/v1/messages", json=body, timeout=30)
+
+
+def told(response: httpx.Response) -> tuple[int, str, str]:
+    headers = response.headers
+    return response.status_code, headers["x-llm-link-upstream"], headers["x-llm-link-attempts"]
+
+
+def test_a_sick_target_is_left_alone_and_asked_again_later(link: Proxy) -> None:
+    assert told(ask(link, "sick")) == (200, "b/well", "2")
+    assert told(ask(link, "sick")) == (200, "b/well", "1"), "it cools down"
+    time.sleep(2.2)
+    assert told(ask(link, "sick")) == (200, "b/well", "2"), "it was probed"
+
+
+def test_retry_after_outlasts_the_cool_down(link: Proxy) -> None:
+    assert told(ask(link, "limited")) == (200, "b/well", "2")
+    time.sleep(2.2)
+    assert told(ask(link, "limited")) == (200, "b/well", "1")
+
+
+def test_targets_take_turns(link: Proxy) -> None:
+    assert [told(ask(link, "turns"))[1] for _ in range(4)] == ["a/one", "b/two"] * 2
+
+
+def test_a_key_that_is_refused_is_followed_by_the_next_one(link: Proxy, upstream: Upstream) -> None:
+    first, second = ask(link, "keys"), ask(link, "keys")
+    assert told(first) == (200, "many/well", "2") and told(second)[0] == 200
+    used = [seen.headers["authorization"] for seen in upstream.seen if seen.json["model"] == "well"][-3:]
+    assert used[-1] == "Bearer good" and "spent" not in link.log
+
+
+def test_a_prompt_too_long_for_the_first_goes_to_the_second(link: Proxy) -> None:
+    assert told(ask(link, "sized")) == (200, "small/well", "1")
+    assert told(ask(link, "sized", "word " * 3000)) == (200, "b/well", "1")
