@@ -314,5 +314,3 @@ def _later_of(upstream: UpstreamPart) -> Iterator[KeyPath]:
         yield ("proxy",)
     if any(upstream.rate.model_dump().values()):
         yield ("rate",)
-    if upstream.surface.tools.search:
-        yield ("surface", "tools", "search")

@@ -156,5 +156,6 @@ class Upstream:
             "max_output": self.limits.max_output_tokens,
             "input": self.surface.input,
             "parallel_tools": self.surface.tools.parallel,
+            "search": self.surface.tools.search,
         }
         return {name: value for name, value in said.items() if value is not None}

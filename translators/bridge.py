@@ -90,7 +90,7 @@ class Bridge:
         request = msgspec.structs.replace(self.asked, model=model)
         customs = Customs(request)
         plain = request if self.upstream.CUSTOM_TOOLS and self.traits.custom_tools else customs.wrap(request)
-        names = Names(plain, self.upstream)
+        names = Names(plain, self.upstream, self.traits.call_id_length)
         self._transforms.append(_Restore(names, self.client))
         if plain is not request:
             self._transforms.append(customs)

@@ -54,11 +54,15 @@ class Traits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     context_window: int = 0  # tokens; 0: unknown
     max_output: int = 0
     input: tuple[str, ...] = ("text", "image", "pdf", "audio")
-    drop: tuple[str, ...] = ()  # fields of the neutral request that this target refuses or ignores
+    # Fields of the neutral request that this target refuses or ignores; also `call_id` (ids of calls), `image_url`
+    # (pictures by their address) and `detail` (of a picture).
+    drop: tuple[str, ...] = ()
+    call_id_length: int = 0  # ids of calls are exactly so many letters and digits; 0: as the protocol has them
     efforts: tuple[str, ...] = ()  # the efforts it knows, least first; (): all of the protocol's
     reasoning: str = ""  # how reasoning is asked for; "": the protocol's own way. The codecs list their styles
     replay: str = ""  # where it wants earlier reasoning back: a field of the assistant message; "": nowhere
     parallel_tools: bool = True
+    search: bool = True  # searches the web, reads pages and runs code by itself, where its protocol has that
     strict_tools: bool = True
     custom_tools: bool = False  # takes freeform tools, where its protocol has them
     structured: bool = True  # takes a JSON Schema for its answer

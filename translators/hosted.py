@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
 from .model import HostedTool, ToolChoice
-from .policy import BALANCED_REJECT, REJECT, STRICT_REJECT, Rule
+from .policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss, Rule
 from .schema import Schema
 
 # What becomes of a tool that the provider was to run. None: as for web search, it depends on what is left.
@@ -34,6 +40,61 @@ def loss_rule(tool: HostedTool, choice: ToolChoice | None, others: bool) -> Rule
         return rule
     forced = choice is not None and (tool.name in choice.names or (choice.kind == "required" and not others))
     return BALANCED_REJECT if forced or not others else STRICT_REJECT
+
+
+class Search(Struct, frozen=True):
+    """What can be said of a search of the web, whoever runs it. Domains are bare names."""
+
+    allowed: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+    place: Mapping[str, str] = {}  # city, region, country, timezone
+    size: str | None = None  # how much of what is found the model reads: low, medium, high
+    uses: int | None = None
+
+
+_PLACE = ("city", "region", "country", "timezone")
+_SCHEME = re.compile(r"^[a-z]+://", re.IGNORECASE)
+
+
+def search_of(tool: HostedTool) -> Search:
+    """The options of a search, from the declaration of whichever protocol."""
+    raw = tool.raw
+    nested = (raw.get(name) for name in ("web_search_options", "googleSearch"))
+    options = next((found for found in nested if isinstance(found, dict)), raw)
+    filters = options.get("filters")
+    filters = filters if isinstance(filters, dict) else options
+    place = options.get("user_location")
+    place = place if isinstance(place, dict) else {}
+    place = place["approximate"] if isinstance(place.get("approximate"), dict) else place
+    size, uses = options.get("search_context_size"), options.get("max_uses")
+    return Search(
+        _domains(filters.get("allowed_domains")),
+        _domains(filters.get("blocked_domains") or options.get("excludeDomains")),
+        {name: said for name in _PLACE if isinstance(said := place.get(name), str) and said},
+        size if isinstance(size, str) else None,
+        uses if isinstance(uses, int) else None,
+    )
+
+
+def _domains(said: Any) -> tuple[str, ...]:
+    found = said if isinstance(said, list) else []
+    return tuple(_SCHEME.sub("", name).rstrip("/") for name in found if isinstance(name, str) and name.strip())
+
+
+def lost_options(search: Search, takes: frozenset[str], path: str) -> Iterator[Loss]:
+    """A loss for each option that the target's search has no place for. `takes`: names of fields of `Search`."""
+    for name, rule in _OPTION_RULES.items():
+        if name not in takes and getattr(search, name):
+            yield Loss(f"{path}.{name}", "dropped", f"the target's search cannot be told of {name}", rule)
+
+
+_OPTION_RULES: dict[str, Rule] = {
+    "allowed": STRICT_REJECT_WARN,
+    "blocked": STRICT_REJECT_WARN,
+    "place": INFO,
+    "size": INFO,
+    "uses": WARN,
+}
 
 
 def _object(required: list[str], **properties: Schema) -> Schema:

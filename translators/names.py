@@ -22,6 +22,7 @@ from .model import HostedTool, Message, Part, Request, Tool, ToolCall, ToolChoic
 Key = tuple[str | None, str]  # namespace, name
 
 _HASH = 8  # hex digits that tell apart what was shortened
+_PLAIN = re.compile(r"[A-Za-z0-9]+")
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -36,8 +37,9 @@ class Rules(Protocol):
 class Names:
     """The names of one request, as one target takes them."""
 
-    def __init__(self, request: Request, rules: Rules) -> None:
+    def __init__(self, request: Request, rules: Rules, id_length: int = 0) -> None:
         self._valid, self._length, self._id = rules.TOOL_NAME, rules.TOOL_NAME_LENGTH, rules.CALL_ID
+        self._id_length = id_length
         self._to: dict[Key, str] = {}
         self._back: dict[str, Key] = {}
         self._bare: dict[str, str] = {}  # where only the name is given: tool_choice, results
@@ -119,15 +121,20 @@ class Names:
         return message if parts is None else replace(message, parts=tuple(parts))
 
     def _call(self, call: ToolCall) -> ToolCall:
-        name, id = self._to[call.namespace, call.name], fit_call_id(call.id, self._id)
+        name, id = self._to[call.namespace, call.name], self._fitted_id(call.id)
         if name == call.name and id == call.id and call.namespace is None:
             return call
         return replace(call, id=id, name=name, namespace=None)
 
     def _result(self, result: ToolResult) -> ToolResult:
         name = self._bare.get(result.name, result.name) if result.name is not None else None
-        id = fit_call_id(result.id, self._id)
+        id = self._fitted_id(result.id)
         return result if name == result.name and id == result.id else replace(result, id=id, name=name)
+
+    def _fitted_id(self, id: str) -> str:
+        if not self._id_length:
+            return fit_call_id(id, self._id)
+        return id if len(id) == self._id_length and _PLAIN.fullmatch(id) else _digest(id)[: self._id_length]
 
     def _tool(self, tool: Tool | HostedTool) -> Tool | HostedTool:
         if isinstance(tool, HostedTool):
@@ -165,4 +172,9 @@ def fit_call_id(id: str, valid: re.Pattern[str]) -> str:
 
 def made_id(text: str) -> str:
     """A call id made of the hash of a text."""
-    return "call_" + base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:24].lower()
+    return "call_" + _digest(text)[:24]
+
+
+def _digest(text: str) -> str:
+    """52 letters and digits."""
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode()[:52].lower()

@@ -44,7 +44,7 @@ STYLES = {
     "openai-chat": {"", "effort", "thinking", "enable_thinking", "reasoning", "none"},
     "openai-responses": {"", "effort", "none"},
     "anthropic": {"", "adaptive", "always", "budget", "none"},
-    "gemini": {"", "none"},
+    "gemini": {"", "level", "budget", "none"},
     "ollama": {"", "none"},
 }
 
@@ -178,6 +178,30 @@ def test_the_claude_generations(model: str, reasoning: str, drops: bool, prefill
     assert ({"temperature", "top_p", "top_k"} <= set(found.drop)) == drops
     assert (found.version == "") == drops, "sampling is for the older version of the protocol"
     assert found.max_output and ("off" in found.efforts or reasoning != "adaptive")
+
+
+@pytest.mark.parametrize(
+    ("model", "protocol", "reasoning", "efforts"),
+    [
+        ("gemini-4-argon", "gemini", "level", ("low", "medium", "high")),
+        ("gemini-3.8-flash", "gemini", "level", ()),
+        ("gemini-3.1-pro-preview", "gemini", "level", ("low", "medium", "high")),
+        ("gemini-2.5-flash", "gemini", "", ()),
+        ("gemini-2.0-flash", "gemini", "none", ()),
+        ("gemini-3.8-flash", "openai-chat", "effort", ("minimal", "low", "medium", "high")),
+    ],
+)
+def test_the_gemini_generations(model: str, protocol: str, reasoning: str, efforts: tuple[str, ...]) -> None:
+    found = traits("gemini", model, protocol)
+    assert (found.reasoning, found.efforts) == (reasoning, efforts)
+    assert "off" not in traits("gemini", "gemini-2.5-pro", "gemini").efforts
+
+
+def test_what_a_door_does_not_take_is_in_its_row() -> None:
+    assert traits("mistral", "mistral-large-latest").call_id_length == 9
+    assert "image_url" in traits("moonshot", "kimi-k3").drop
+    assert "image_url" in traits("ollama", "x", "openai-chat").drop
+    assert traits("anthropic", "claude-sonnet-5-5").search and not traits("zhipu", "glm-5.3", "anthropic").search
 
 
 def test_claude_elsewhere_is_not_asked_in_the_words_of_another_protocol() -> None:

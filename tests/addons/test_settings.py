@@ -106,7 +106,6 @@ LATER = [
     ("upstreams: {a: {provider: local, rate: {concurrent: 3}}}", "upstreams.a.rate"),
     ("upstreams: {a: {provider: local, proxy: 'socks5://127.0.0.1:1080'}}", "upstreams.a.proxy"),
     ("upstreams: {a: {provider: local, api_key: {store: x}}}", "upstreams.a.api_key"),
-    ("upstreams: {a: {provider: local, surface: {tools: {search: true}}}}", "upstreams.a.surface.tools.search"),
     ("usage: {store: 'redis://127.0.0.1'}", "usage"),
 ]
 

@@ -115,10 +115,11 @@ def upstream(provider: str, protocol: str = "", **said: object) -> Upstream:
 
 def test_the_config_goes_over_the_catalogue() -> None:
     limits = ModelLimits(context_window=1000, max_output_tokens=10)
-    surface = Surface(input=("text",), tools=ToolSurface(parallel=False))
+    surface = Surface(input=("text",), tools=ToolSurface(parallel=False, search=False))
     known = upstream("openai").traits("gpt-5")
     said = upstream("openai", limits=limits, surface=surface).traits("gpt-5")
     assert (known.context_window, known.max_output, known.parallel_tools) == (400000, 128000, True)
+    assert (known.search, said.search) == (True, False)
     assert (said.context_window, said.max_output, said.parallel_tools, said.input) == (1000, 10, False, ("text",))
     assert said.max_tokens_field == "max_completion_tokens" and "temperature" in said.drop
 

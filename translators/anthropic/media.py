@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from ..codec import Traits
 from ..media import clean_base64, media_type, spelled
 from ..model import Audio, Blob, File, Image
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT_WARN, Loss, Rule
@@ -17,8 +18,8 @@ _TEXTUAL = ("application/json", "application/xml", "application/yaml", "applicat
 class Target:
     """What the renderers of one message's parts need to know, and where they report what they had to leave out."""
 
-    def __init__(self, inputs: tuple[str, ...], losses: list[Loss]) -> None:
-        self.inputs, self.losses = inputs, losses
+    def __init__(self, traits: Traits, losses: list[Loss]) -> None:
+        self.inputs, self.drop, self.losses = traits.input, traits.drop, losses
         self.role = "user"
         self.index = 0  # of the message
 
@@ -95,6 +96,9 @@ def render_image(part: Image, target: Target) -> dict[str, Any]:
         return left_out("image", "an assistant's turn takes no images", STRICT_REJECT_WARN, target)
     if "image" not in target.inputs:
         return left_out("image", "this model takes no images", STRICT_REJECT_WARN, target)
+    if part.blob.url is not None and "image_url" in target.drop:
+        why = f"the target takes images as data, not by their address ({part.blob.url})"
+        return left_out("image", why, BALANCED_REJECT, target)
     source = _source(part.blob, own(part.extra), kind)
     if source is None or (part.blob.data is not None and kind not in IMAGE_TYPES):
         why = f"Anthropic takes no image of this kind ({kind or 'a file id'})"

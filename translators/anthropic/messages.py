@@ -132,7 +132,7 @@ class Conversation:
 
     def __init__(self, messages: Sequence[Message], traits: Traits, losses: list[Loss]) -> None:
         self._traits, self._losses = traits, losses
-        self._target = Target(traits.input, losses)
+        self._target = Target(traits, losses)
         lead = next((n for n, message in enumerate(messages) if message.role not in _OPERATOR), len(messages))
         aside: list[Part] = []
         self.system = self._hoisted(messages[:lead], aside)

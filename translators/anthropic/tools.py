@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from ..body import typed
 from ..codec import Traits
 from ..foreign import untold
+from ..hosted import loss_rule, lost_options, search_of
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
-from ..policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss, Rule
+from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss
 from ..schema import ensure_object, fold_root, for_structured_output
 from .reasoning import Plan
 from .wire import NAME, Cache, cache_control, cache_ttl, own, side
@@ -112,17 +114,14 @@ def parse_choice(fields: Mapping[str, Raw]) -> tuple[ToolChoice | None, bool | N
 
 # ------------------------------------------------------------------------------------------------ rendering
 
-# families that another protocol declares: what it means to leave one out
-_HOSTED_RULES: dict[str, Rule] = {
-    "web_search": STRICT_REJECT,
-    "web_fetch": STRICT_REJECT,
-    "code_execution": BALANCED_REJECT,
-    "mcp": BALANCED_REJECT,
-    "image_generation": STRICT_REJECT,
-    "file_search": REJECT,
-    "computer": REJECT,
-    "browser": REJECT,
+# families that another protocol declares -> type and name of Anthropic's own tool
+_HOSTED: dict[str, tuple[str, str]] = {
+    "web_search": ("web_search_20250305", "web_search"),
+    "web_fetch": ("web_fetch_20250910", "web_fetch"),
+    "code_execution": ("code_execution_20250825", "code_execution"),
+    "code_interpreter": ("code_execution_20250825", "code_execution"),
 }
+_SEARCH_OPTIONS = frozenset({"allowed", "blocked", "place", "uses"})
 
 
 class Choice(Struct):
@@ -141,6 +140,9 @@ def render_choice(request: Request, traits: Traits, made: Plan, losses: list[Los
         if choice is not None and choice.kind in ("required", "named"):
             losses.append(Loss("tool_choice", "dropped", "there are no tools to choose from", INFO))
         return Choice()
+    if choice is not None and choice.names:
+        own_names = {tool.name: _own_name(tool) for tool in request.tools}
+        choice = replace(choice, names=tuple([own_names.get(name, name) for name in choice.names]))
     out = _chosen(choice, losses) if choice is not None else Choice()
     if out.forced and not traits.forced_tools and (made.thinking or {}).get("type") != "disabled":
         _ask(out, choice, losses)
@@ -183,31 +185,70 @@ def _ask(out: Choice, choice: ToolChoice | None, losses: list[Loss]) -> None:
 def render_tools(request: Request, choice: Choice, traits: Traits, losses: list[Loss]) -> list[dict[str, Any]]:
     tools: list[dict[str, Any]] = []
     names: set[str] = set()
+    dropped: list[tuple[HostedTool, str]] = []
     for index, tool in enumerate(request.tools):
         path = f"tools[{index}]"
-        if choice.only is not None and tool.name not in choice.only:
+        name = _own_name(tool)
+        if choice.only is not None and name not in choice.only:
             continue
-        if tool.name in names:
-            losses.append(Loss(path, "dropped", f"a second tool is called {tool.name!r}", WARN))
+        if name in names:
+            losses.append(Loss(path, "dropped", f"a second tool is called {name!r}", WARN))
             continue
-        shape = _hosted_shape(tool, path, request, losses) if isinstance(tool, HostedTool) else _shape(
+        shape = _hosted_shape(tool, path, traits, losses) if isinstance(tool, HostedTool) else _shape(
             tool, path, traits, losses
         )
-        if shape is not None:
-            names.add(tool.name)
+        if shape is None:
+            assert isinstance(tool, HostedTool)
+            dropped.append((tool, path))
+        else:
+            names.add(name)
             tools.append(shape)
+    for hosted, path in dropped:
+        why = f"the {hosted.family} of {hosted.protocol} runs at that provider"
+        losses.append(Loss(path, "dropped", why, loss_rule(hosted, request.tool_choice, bool(tools))))
+    _check_choice(choice, names, losses)
     return tools
 
 
-def _hosted_shape(tool: HostedTool, path: str, request: Request, losses: list[Loss]) -> dict[str, Any] | None:
+def _check_choice(choice: Choice, names: set[str], losses: list[Loss]) -> None:
+    """A tool that is not declared cannot be chosen."""
+    if choice.wire is not None and choice.wire["type"] == "tool" and choice.wire["name"] not in names:
+        why = "it names a tool that is not among those declared to the target"
+        losses.append(Loss("tool_choice", "dropped", why, BALANCED_REJECT))
+        choice.wire, choice.forced = None, False
+
+
+def _own_name(tool: Tool | HostedTool) -> str:
+    """What a tool is called here: one that Anthropic runs too has Anthropic's name."""
+    if isinstance(tool, HostedTool) and tool.protocol != NAME and tool.family in _HOSTED:
+        return _HOSTED[tool.family][1]
+    return tool.name
+
+
+def _hosted_shape(tool: HostedTool, path: str, traits: Traits, losses: list[Loss]) -> dict[str, Any] | None:
     if tool.protocol == NAME:
         return {**tool.raw}
-    rule = _HOSTED_RULES.get(tool.family, STRICT_REJECT)
-    choice = request.tool_choice
-    if rule == STRICT_REJECT and (len(request.tools) == 1 or (choice is not None and tool.name in choice.names)):
-        rule = BALANCED_REJECT  # it was asked for, and nothing else can do it
-    losses.append(Loss(path, "dropped", f"the {tool.family} of {tool.protocol} runs at that provider", rule))
-    return None
+    if tool.family not in _HOSTED or not traits.search:
+        return None
+    kind, name = _HOSTED[tool.family]
+    losses.append(Loss(path, "approximated", f"{tool.name} of {tool.protocol} became {kind}", INFO))
+    shape = {"type": kind, "name": name}
+    return {**shape, **_search(tool, path, losses)} if tool.family == "web_search" else shape
+
+
+def _search(tool: HostedTool, path: str, losses: list[Loss]) -> dict[str, Any]:
+    search = search_of(tool)
+    losses += lost_options(search, _SEARCH_OPTIONS, path)
+    out: dict[str, Any] = {}
+    if search.uses:
+        out["max_uses"] = search.uses
+    if search.allowed:
+        out["allowed_domains"] = list(search.allowed)
+    elif search.blocked:  # Anthropic takes one of the two
+        out["blocked_domains"] = list(search.blocked)
+    if search.place:
+        out["user_location"] = {"type": "approximate", **search.place}
+    return out
 
 
 def _shape(tool: Tool, path: str, traits: Traits, losses: list[Loss]) -> dict[str, Any]:

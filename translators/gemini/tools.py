@@ -15,7 +15,7 @@ from msgspec import Raw
 from ..body import generic, typed
 from ..codec import Traits
 from ..foreign import untold
-from ..hosted import CLIENT_TOOLS, loss_rule
+from ..hosted import CLIENT_TOOLS, loss_rule, lost_options, search_of
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss
 from ..schema import Schema, ensure_object, for_gemini, from_openapi
@@ -114,7 +114,7 @@ def render_tools(request: Request, traits: Traits, losses: list[Loss]) -> Json:
             functions[tool.name] = _declared(tool, path, losses)
     out: list[Json] = [{"functionDeclarations": list(functions.values())}] if functions else []
     out += _hosted(hosted, bool(functions), request.tool_choice, traits, losses)
-    if request.parallel_tools is False:
+    if request.parallel_tools is False and functions:
         why = "Gemini has no setting for parallel calls"
         losses.append(Loss("parallel_tool_calls", "dropped", why, STRICT_REJECT))
     if not out:
@@ -154,11 +154,12 @@ def _hosted(
     """Google's own tools. Before Gemini 3 they do not go together with functions."""
     out: list[Json] = []
     for tool, path in found:
-        name = _FAMILIES_OUT.get(tool.family)
+        name = _FAMILIES_OUT.get(tool.family) if traits.search else None
         if tool.protocol == NAME:
             out.append(tool.raw)
         elif name is not None and (not functions or traits.reasoning == LEVEL):
             losses.append(Loss(path, "approximated", f"{tool.family} became Google's {name}", INFO))
+            losses += lost_options(search_of(tool), frozenset(), path) if tool.family == "web_search" else ()
             if {name: {}} not in out:
                 out.append({name: {}})
         else:

@@ -172,9 +172,14 @@ def _render_image(part: Image, path: str, traits: Traits, losses: Losses) -> Jso
     if blob.file_id is not None:
         why = "a file id is valid at its own provider only"
         return note(path, "image omitted", why, losses, BALANCED_REJECT)
+    if blob.url is not None and "image_url" in traits.drop:
+        why = "the target takes images as data, not by their address"
+        return note(path, f"image: {blob.url}", why, losses, BALANCED_REJECT)
     image: Json = {"url": blob.url if blob.url is not None else data_url(blob, "image/png")}
-    if part.detail is not None:
+    if part.detail is not None and "detail" not in traits.drop:
         image["detail"] = part.detail
+    elif part.detail not in (None, "auto"):
+        losses.add(f"{path}.detail", "dropped", "the target takes no level of detail", INFO)
     return {"type": "image_url", "image_url": image}
 
 

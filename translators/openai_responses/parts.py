@@ -189,6 +189,9 @@ def _render_image(part: Image, path: str, traits: Traits, losses: Losses) -> Jso
     blob = part.blob
     if "image" not in traits.input:
         return _note(path, "image omitted", "the model takes no images", losses, STRICT_REJECT_WARN)
+    if blob.url is not None and "image_url" in traits.drop:
+        why = "the target takes images as data, not by their address"
+        return _note(path, f"image: {blob.url}", why, losses, BALANCED_REJECT)
     out: Json = {"type": "input_image", "detail": part.detail or "auto"}
     if blob.file_id is None:
         return {**out, "image_url": blob.url if blob.url is not None else data_url(blob, "image/png")}

@@ -16,7 +16,7 @@ from msgspec import Raw
 from ..body import generic, typed
 from ..codec import DEFAULT_TRAITS, Traits
 from ..foreign import untold
-from ..hosted import CLIENT_TOOLS, family_of, loss_rule
+from ..hosted import CLIENT_TOOLS, family_of, loss_rule, lost_options, search_of
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses
 from ..schema import ensure_object, is_strict
@@ -150,6 +150,9 @@ def render_tools(request: Request, traits: Traits, losses: Losses) -> Json:
             why = "the model takes no forced tool while it thinks; it may choose"
             losses.add("tool_choice", "approximated", why, STRICT_REJECT_WARN)
             choice = "auto"
+        if isinstance(choice, dict) and "name" not in choice and not _declared(choice, tools):
+            losses.add("tool_choice", "dropped", "it names a tool that the target does not have", BALANCED_REJECT)
+            choice = None
         if choice is not None:
             out["tool_choice"] = choice
     if request.parallel_tools is not None:
@@ -161,22 +164,31 @@ def render_tools(request: Request, traits: Traits, losses: Losses) -> Json:
     return out
 
 
+def _declared(choice: Json, tools: Sequence[Json]) -> bool:
+    return choice["type"] == "allowed_tools" or any(tool.get("type") == choice["type"] for tool in tools)
+
+
 def declarations(request: Request, traits: Traits = DEFAULT_TRAITS, losses: Losses | None = None) -> list[Json]:
     """The tools as they are declared; those of one namespace stand together, where its first one stood."""
     losses = losses if losses is not None else Losses()
     out: list[Json] = []
     spaces: dict[str, Json] = {}
+    taken: set[str] = set()
     dropped: list[tuple[HostedTool, str]] = []
     for index, tool in enumerate(request.tools):
         path = f"tools[{index}]"
         if isinstance(tool, HostedTool):
-            rendered = _hosted(tool, path, losses)
+            rendered = _hosted(tool, path, traits, losses)
             if rendered is None:
                 dropped.append((tool, path))
             elif rendered not in out:
                 out.append(rendered)
         elif tool.namespace is None:
-            out.append(_tool(tool, path, traits, losses))
+            if tool.name in taken:
+                losses.add(path, "dropped", f"a tool named {tool.name!r} is declared already", WARN)
+            else:
+                taken.add(tool.name)
+                out.append(_tool(tool, path, traits, losses))
         else:
             space = spaces.get(tool.namespace)
             if space is None:
@@ -191,7 +203,7 @@ def declarations(request: Request, traits: Traits = DEFAULT_TRAITS, losses: Loss
     return out
 
 
-def _hosted(tool: HostedTool, path: str, losses: Losses) -> Json | None:
+def _hosted(tool: HostedTool, path: str, traits: Traits, losses: Losses) -> Json | None:
     if tool.protocol == NAME:
         return tool.raw
     emulated = CLIENT_TOOLS.get(tool.family)
@@ -202,23 +214,26 @@ def _hosted(tool: HostedTool, path: str, losses: Losses) -> Json | None:
             "type": "function", "name": tool.name, "description": description, "parameters": schema, "strict": False,
         }  # fmt: skip
     family = _FAMILIES.get(tool.family)
-    if family is None:
+    if family is None or not traits.search:
         return None
-    return {**family, **_search_options(tool.raw)} if family["type"] == "web_search" else family
+    losses.add(path, "approximated", f"{tool.name} of {tool.protocol} became {family['type']}", INFO)
+    return {**family, **_search_options(tool, path, losses)} if tool.family == "web_search" else family
 
 
-def _search_options(raw: Json) -> Json:
-    """What can be said of a web search here: Anthropic's options are flat, Chat's nested."""
-    nested = raw.get("web_search_options")
-    options: Json = nested if isinstance(nested, dict) else raw
+_SEARCH_OPTIONS = frozenset({"allowed", "place", "size"})
+
+
+def _search_options(tool: HostedTool, path: str, losses: Losses) -> Json:
+    search = search_of(tool)
+    for loss in lost_options(search, _SEARCH_OPTIONS, path):
+        losses.add(loss.path, loss.code, loss.why, loss.rule)
     out: Json = {}
-    if domains := options.get("allowed_domains"):
-        out["filters"] = {"allowed_domains": domains}
-    place = options.get("user_location")
-    if isinstance(place, dict):
-        out["user_location"] = {"type": "approximate", **(place.get("approximate") or place)}
-    if size := options.get("search_context_size"):
-        out["search_context_size"] = size
+    if search.allowed:
+        out["filters"] = {"allowed_domains": list(search.allowed)}
+    if search.place:
+        out["user_location"] = {"type": "approximate", **search.place}
+    if search.size:
+        out["search_context_size"] = search.size
     return out
 
 
