@@ -38,6 +38,7 @@ _WIRE: dict[str, dict[str, str]] = {
         "cache_key": "prompt_cache_key",
         "repeat_penalty": "repetition_penalty",
         "reasoning": "reasoning_effort",
+        "reasoning.effort": "reasoning_effort",
     },
     "openai-responses": {
         "max_output": "max_output_tokens",
@@ -58,6 +59,8 @@ _WIRE: dict[str, dict[str, str]] = {
         "format": "output_config.format",
         "stop": "stop_sequences",
         "reasoning": "thinking",
+        "reasoning.budget": "thinking.budget_tokens",
+        "reasoning.effort": "thinking",  # of which its budget was the measure, too
         "user": "metadata.user_id",
     },
     "gemini": {
@@ -74,6 +77,8 @@ _WIRE: dict[str, dict[str, str]] = {
         "modalities": _CONFIG + "responseModalities",
         "format": _CONFIG + "responseJsonSchema",
         "reasoning": _CONFIG + "thinkingConfig",
+        "reasoning.budget": _CONFIG + "thinkingConfig.thinkingBudget",
+        "reasoning.effort": _CONFIG + "thinkingConfig",
         "tier": "serviceTier",
         "metadata": "labels",
         "tool_choice": "toolConfig",
@@ -91,6 +96,7 @@ _WIRE: dict[str, dict[str, str]] = {
         "repeat_penalty": _OPTIONS + "repeat_penalty",
         "stop": _OPTIONS + "stop",
         "reasoning": "think",
+        "reasoning.effort": "think",
     },
 }
 
@@ -105,4 +111,6 @@ def _named(path: str, client: str) -> str:
     neutral = _NEUTRAL.get(head, head)
     wire = _WIRE[client].get(neutral, head)
     rest = path[len(head) :]
+    if (exact := _WIRE[client].get(neutral + rest)) is not None:
+        return exact
     return wire if rest and wire.endswith(rest) else wire + rest

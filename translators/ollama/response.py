@@ -160,4 +160,6 @@ def link_of(blob: Blob) -> str:
 
 def wire_call(call: ToolCall, n: int) -> Json:
     arguments, _ = as_object(call.arguments)
+    if call.custom:
+        arguments = msgspec.Raw(encode({"input": call.arguments}))
     return {"id": call.id, "function": {"index": n, "name": call.name, "arguments": arguments}}
