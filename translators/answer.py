@@ -61,6 +61,7 @@ class Answer:
         self.error: ApiError | None = None
         self.reply: ErrorReply | None = None  # the upstream's own error answer, where it may pass as it is
         self.failure: ApiError | None = None  # broke off after the head
+        self.start: Start | None = None
         self.finish: Finish | None = None
         self.usage: Usage | None = None
         self.crash: Exception | None = None
@@ -110,7 +111,7 @@ class Answer:
             self.fail(error)
             return b""
         self.failure, self.done = error, True
-        return self._bridge.client.encoder(Request(stream=True), self._bridge.seed).encode(Failure(error))
+        return self._bridge.client.encoder(Request(stream=True), self._bridge.seed).encode(Failure(error, self.start))
 
     def keep_alive(self) -> bytes:
         """Bytes that show a waiting client that all is well, between two events of a begun stream."""
@@ -131,6 +132,7 @@ class Answer:
             elif kind is Finish:
                 self.finish = event  # type: ignore[assignment]
             elif kind is Start:
+                self.start = event  # type: ignore[assignment]
                 self.usage = event.usage or self.usage  # type: ignore[union-attr]
 
     def fail(self, error: ApiError) -> None:
@@ -307,7 +309,7 @@ class _Streamed:
             return b""
         answer.failure = failed.error
         assert self._encoder is not None
-        return self._closing() + self._encoder.encode(failed)
+        return self._closing() + self._encoder.encode(Failure(failed.error, answer.start))
 
     def _closing(self) -> bytes:
         """What ends a half-sent event, so that the one after it can be read."""

@@ -64,9 +64,10 @@ class Finish(_Event, frozen=True, gc=False):
 
 
 class Failure(_Event, frozen=True, gc=False):
-    """The answer broke off."""
+    """The answer broke off. `start`: how it had begun, where its bytes went by the encoder unseen."""
 
     error: ApiError
+    start: Start | None = None
 
 
 class Ping(_Event, frozen=True, gc=False):

@@ -10,6 +10,7 @@ import pytest
 from tests import lawful
 from tests.strategies import SEED
 from tests.strategies import TRANSCRIBED as CODECS
+from translators import CODECS as ALL
 from translators.answer import Answer, looks_streamed
 from translators.bridge import Bridge
 from translators.codec import DEFAULT_TRAITS, Codec, Traits, Wire
@@ -142,6 +143,20 @@ def test_a_relayed_stream_that_dies_gets_an_error_of_its_protocol() -> None:
     out = answer.feed(half) + answer.broken(GONE)
     assert out.startswith(half) and answer.failure == GONE and answer.done
     assert isinstance(read(CHAT, out)[-1], Failure)
+
+
+def test_a_relayed_responses_stream_that_dies_keeps_its_id() -> None:
+    """The SDK's reader takes another response's end for a fault of its own."""
+    codec = ALL["openai-responses"]
+    response = {"id": "resp_up", "object": "response", "model": "up", "status": "in_progress", "output": []}
+    created = {"type": "response.created", "sequence_number": 0, "response": response}
+    head = f"event: response.created\ndata: {json.dumps(created)}\n\n".encode()
+    added = b'data: {"type":"response.output_text.delta","sequence_number":1,"output_index":0,"delta":"Hi"}\n\n'
+    answer = bridge(codec, codec, {"model": "asked", "input": "Hi"}).answer(200, SSE)
+    out = answer.feed(head + added) + answer.broken(GONE)
+    failed = json.loads(out.rpartition(b"data: ")[2])
+    assert failed["type"] == "response.failed" and failed["sequence_number"] > 1
+    assert (failed["response"]["id"], failed["response"]["model"]) == ("resp_up", "up")
 
 
 def test_a_relayed_stream_that_ends_too_early_gets_one_too() -> None:

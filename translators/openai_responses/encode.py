@@ -126,6 +126,8 @@ class ResponsesEncoder:
         out = self._done(INCOMPLETE) if self._started else b""
         if not self._started:
             self._sequence = _UNSEEN
+            if event.start is not None:  # clients want one id in a stream
+                self._id, self._model = event.start.id, event.start.model
         response = self._response("failed", self._output)
         response["error"] = failed_object(event.error)
         if self._usage is not None:
