@@ -115,6 +115,8 @@ class ChatClient:
                 got = self.read(events.get_final_completion())
             except openai.LengthFinishReasonError as cut:  # the helper's way to say it
                 got = self.read(cut.completion)
+            except openai.ContentFilterFinishReasonError:
+                got = self.read(events.current_completion_snapshot)
         assert text == (got.text or got.refusal)
         return got
 

@@ -106,10 +106,14 @@ def _events() -> dict[str, TypeAdapter[Any]]:
 
 def check_responses_stream(body: bytes) -> None:
     """Each event by its own type. `keepalive` is the server's own and in none of them."""
-    frames = [frame.split(b"\n", 1) for frame in body.split(b"\n\n") if frame]
-    for number, (head, data) in enumerate(frames):
+    before = -1
+    for frame in filter(None, body.split(b"\n\n")):
+        head, data = frame.split(b"\n", 1)
         event = json.loads(data.removeprefix(b"data: "))
-        assert head == b"event: " + event["type"].encode() and event["sequence_number"] == number
+        number = event["sequence_number"]
+        assert number == before + 1 or (event["type"] == "response.failed" and number > before)
+        before = number
+        assert head == b"event: " + event["type"].encode()
         if event["type"] != "keepalive":
             _events()[event["type"]].validate_python(event)
 

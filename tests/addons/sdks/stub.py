@@ -52,11 +52,12 @@ def _break(conn: Conn, asked: Asked, name: str) -> None:
         conn.close()
         return
     conn.stream(headers={"content-type": template.content_type})
-    if name != "stumbles":
-        frames = template.frames(Say(TEXT))
-        conn.chunk("".join(frames[: len(frames) // 2]))
+    frames = template.frames(Say(TEXT))
+    begun = 0 if name == "stumbles" else len(frames) // 2
+    if begun:
+        conn.chunk("".join(frames[:begun]))
     if name == "cut":
         conn.close()
         return
-    conn.chunk(template.late())
+    conn.chunk(template.late(begun))
     conn.end()

@@ -25,8 +25,8 @@ class Template(Protocol):
     def trouble(self, kind: str) -> tuple[int, Json, dict[str, str]]:
         """An error: status, body, headers."""
 
-    def late(self) -> str:
-        """The frame of an error in a begun stream."""
+    def late(self, number: int) -> str:
+        """The frame of an error in a begun stream, behind `number` others."""
 
 
 TEMPLATES: dict[str, Template] = {

@@ -85,7 +85,7 @@ class Claude:
         body = {"type": "error", "error": {"type": sort, "message": MESSAGES[kind]}, "request_id": "req_1"}
         return status, body, {"retry-after": "7"} if kind == "limited" else {}
 
-    def late(self) -> str:
+    def late(self, number: int) -> str:
         error = {"type": "api_error", "message": MESSAGES["breaks"]}
         return f"event: error\ndata: {dumps({'type': 'error', 'error': error})}\n\n"
 
@@ -142,7 +142,7 @@ class Gemini:
             error["details"] = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}]
         return status, {"error": error}, {}
 
-    def late(self) -> str:
+    def late(self, number: int) -> str:
         error = {"code": 500, "message": MESSAGES["breaks"], "status": "INTERNAL"}
         return f"data: {dumps({'error': error})}\r\n\r\n"
 
@@ -188,5 +188,5 @@ class Ollama:
     def trouble(self, kind: str) -> tuple[int, Json, dict[str, str]]:
         return self.troubles[kind], {"error": MESSAGES[kind]}, {"retry-after": "7"} if kind == "limited" else {}
 
-    def late(self) -> str:
+    def late(self, number: int) -> str:
         return dumps({"error": MESSAGES["breaks"]}) + "\n"

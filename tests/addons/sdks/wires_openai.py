@@ -75,7 +75,7 @@ class Chat:
         error = {"message": MESSAGES[kind], "type": sort, "param": None, "code": code}
         return status, {"error": error}, {"retry-after": "7"} if kind == "limited" else {}
 
-    def late(self) -> str:
+    def late(self, number: int) -> str:
         error = {"message": MESSAGES["breaks"], "type": "server_error", "param": None, "code": None}
         return f"data: {dumps({'error': error})}\n\n"
 
@@ -171,8 +171,8 @@ class Responses(Chat):
         event(f"response.{part['type']}.done", **at, **{name: part[name]}, **logs)
         event("response.content_part.done", **at, part=part)
 
-    def late(self) -> str:
+    def late(self, number: int) -> str:
         error = {"code": "server_error", "message": MESSAGES["breaks"]}
-        body = {"type": "response.failed", "sequence_number": 99}
+        body = {"type": "response.failed", "sequence_number": number}
         body["response"] = self.head(status="failed", output=[], usage=None, error=error)
         return f"event: response.failed\ndata: {dumps(body)}\n\n"
