@@ -14,6 +14,7 @@ from mitmproxy import http
 from addons import credentials, params
 from addons.exchange import Attempt, Exchange, Outgoing, Reply, Wait
 from addons.log import logger, scrub
+from addons.rates import limited
 from addons.replies import INTERNAL, idle, last_error
 from addons.routing import Target
 from addons.settings_upstream import Proxy
@@ -59,6 +60,8 @@ def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
 def _moves_on(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
     if error.kind in _UNANSWERED or error.status in exchange.settings.retry.statuses:
         return True
+    if _limited(attempt):
+        return True
     rest = exchange.targets[exchange.tried :]
     own = attempt.target
     return error.kind in _KEY_FAULTS and any(target.address == own.address and target.key != own.key for target in rest)
@@ -67,11 +70,16 @@ def _moves_on(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
 def _soonest(exchange: Exchange) -> tuple[float, Target] | None:
     """The target that may be tried again first, and the seconds until then."""
     now = time.time()
-    tried = [attempt for attempt in exchange.attempts if attempt.outgoing is not None]
+    tried = [attempt for attempt in exchange.attempts if attempt.outgoing is not None or _limited(attempt)]
     last = {(attempt.target.address, attempt.target.key): attempt for attempt in tried}
     waits = [(_free_at(attempt, len(exchange.attempts)) - now, attempt.target) for attempt in last.values()]
     seconds, target = min(waits, key=lambda wait: wait[0], default=(0.0, None))
     return None if target is None else (max(0.01, seconds), target)
+
+
+def _limited(attempt: Attempt) -> bool:
+    """Whether nothing was sent because of our own limit for that upstream."""
+    return attempt.outgoing is None and attempt.error is not None and attempt.error.kind == "rate_limit"
 
 
 def _free_at(attempt: Attempt, tries: int) -> float:
@@ -114,7 +122,11 @@ def _prepare(exchange: Exchange, target: Target) -> Outgoing | Reply:
         exchange.attempts.append(Attempt(target, bridge, None, 0))
         return idle(exchange, bridge)
     out = _outgoing(exchange, target, codec, bridge)
-    exchange.attempts.append(Attempt(target, bridge, out, exchange.settings.limits.capture))
+    attempt = Attempt(target, bridge, out, exchange.settings.limits.capture)
+    if limited(upstream.rate):
+        subject = (("upstream", upstream.name), f"upstream {upstream.name!r}", upstream.rate)
+        attempt.passed = exchange.meters.enter([subject], exchange.prompt_tokens)
+    exchange.attempts.append(attempt)
     exchange.board.begin(target)
     return out
 
@@ -212,6 +224,8 @@ def settle(exchange: Exchange, attempt: Attempt) -> None:
     if attempt.settled or attempt.outgoing is None:
         return
     attempt.settled = True
+    if attempt.passed is not None:
+        attempt.passed.leave(exchange.tokens_used)
     answer = attempt.answer
     error = attempt.error or (answer.failure if answer is not None else None)
     if error is not None and not exchange.cancelled and _is_fault(exchange, attempt, error):

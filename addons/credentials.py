@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from translators.model import BadRequest
 
 from .catalog import glob, is_loopback
+from .settings_model import Rate
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -75,11 +76,12 @@ class Taken:
 
 @dataclass(frozen=True)
 class ClientKey:
-    """One key that lets a client in. `models`: globs of what it may ask for; None: everything."""
+    """One key that lets a client in. `models`: globs of what it may ask for; None: everything. `rate`: how much."""
 
     secret: SecretStr
     label: str = ""
     models: tuple[str, ...] | None = None
+    rate: Rate = field(default_factory=Rate)
 
     def allows(self, name: str, addresses: Sequence[str]) -> bool:
         """Whether the client's name is allowed, or all the targets (`UPSTREAM/MODEL`) that it resolves to."""

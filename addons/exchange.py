@@ -14,14 +14,16 @@ import msgspec
 
 from addons.choosing import Board
 from addons.credentials import Taken
+from addons.rates import Meters, Pass
 from addons.routing import Target
 from addons.settings import Settings
 from addons.surfaces import Surface
 from translators.answer import Answer
 from translators.bridge import Bridge
 from translators.codec import Codec, Seed, Wire
-from translators.model import ApiError, Request, Usage
+from translators.model import ApiError, BadRequest, Request, Usage
 from translators.policy import Loss
+from translators.tokens import estimate
 
 METADATA = "llm_link"
 VERSION = 1
@@ -100,6 +102,7 @@ class Attempt:
         self.received = Capture(capture)
         self.error: ApiError | None = None
         self.settled = False  # its target's standing knows how it ended
+        self.passed: Pass | None = None  # through the limits of its upstream
 
     def record(self, capture: int) -> dict[str, Any]:
         out = self.outgoing
@@ -146,10 +149,11 @@ class Exchange:
     """One request of a client, all attempts to answer it, and what came of it."""
 
     def __init__(
-        self, settings: Settings, surface: Surface, codec: Codec, seed: Seed, taken: Taken, board: Board
+        self, settings: Settings, surface: Surface, codec: Codec, seed: Seed, taken: Taken, board: Board, meters: Meters
     ) -> None:
         self.settings, self.surface, self.codec, self.seed, self.taken = settings, surface, codec, seed, taken
-        self.board = board
+        self.board, self.meters = board, meters
+        self.passed: Pass | None = None  # through the limits of its key and client
         self.started = time.time()
         self.wire = Wire("/")
         self.fields: Sequence[tuple[bytes, bytes]] = ()  # the client's header fields, redacted
@@ -182,6 +186,18 @@ class Exchange:
     def warnings(self) -> Sequence[Loss]:
         bridge = self.attempts[-1].bridge if self.attempts else None
         return bridge.warnings if bridge is not None else ()
+
+    @property
+    def tokens_used(self) -> int | None:
+        usage = self.usage
+        return None if usage is None else usage.prompt + usage.completion
+
+    def prompt_tokens(self) -> int:
+        """What the prompt has at most; 0: it cannot be read, which is for others to say."""
+        try:
+            return estimate(self.asked or self.codec.parse_request(self.wire))
+        except BadRequest:
+            return 0
 
     @property
     def usage(self) -> Usage | None:

@@ -84,6 +84,8 @@ class LinkStream(Intake):
         if self.begun or self.exchange is None:  # too late for an answer of its own, or too early for its shape
             yield SendHttp(ResponseProtocolError(self.stream_id, INTERNAL.message, _BROKEN), self.context.client)
             self.client_state = self.server_state = self.state_errored
+            if self.exchange is not None:
+                self.link.close(self.flow, self.exchange)
             self.flow.live = False
             yield DropStream(self.stream_id)
         else:

@@ -32,6 +32,7 @@ from addons.encoding import too_large
 from addons.exchange import METADATA, Exchange, Reply
 from addons.gateway import LinkLayer
 from addons.opening import Opening
+from addons.rates import Meters
 from addons.routing import Router
 from addons.settings import Reverse, Settings, SettingsError, changed_listen, check_reachable, environment, load
 from translators import CODECS
@@ -48,7 +49,7 @@ class Link:
         self._live: dict[str, Exchange] = {}
         self._watch: asyncio.Task[None] | None = None
         self._stamp: float | None = None
-        self._board = Board()
+        self._board, self._meters = Board(), Meters()
         self.settings = Settings()
         self.router = Router(self.settings)
         self.body_limit = self.settings.limits.request_body
@@ -117,6 +118,12 @@ class Link:
             error = ApiError(501, "not_built", "replaying an exchange of LLM Link is not built yet")
             status, headers, body = CODECS["openai-chat"].render_error(error)
             flow.response = http.Response.make(status, body, headers)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """An exchange that somebody killed, or that broke in mitmproxy."""
+        exchange = self._live.get(flow.id)
+        if exchange is not None:
+            self.cancelled(flow, exchange)
 
     def wants(self, hook: str) -> bool:
         """Whether anybody listens to `requestheaders` or `responseheaders`: a script, a view, or one of mitmproxy's own
@@ -212,14 +219,15 @@ class Link:
 
     def open(self, flow: http.HTTPFlow, taken: Taken) -> Exchange | Reply:
         """What to do with a request whose body is here: an exchange to try, or an answer at once."""
-        opened = Opening(flow, taken, self.settings, self.router, self._board).open()
+        opened = Opening(flow, taken, self.settings, self.router, self._board, self._meters).open()
         if isinstance(opened, Exchange):
             self._live[flow.id] = opened
         return opened
 
     def body_too_large(self, flow: http.HTTPFlow, taken: Taken) -> Reply:
         """The answer to a request whose body is more than we take."""
-        return Opening(flow, taken, self.settings, self.router, self._board).refuse(too_large(self.body_limit).error)
+        opening = Opening(flow, taken, self.settings, self.router, self._board, self._meters)
+        return opening.refuse(too_large(self.body_limit).error)
 
     # ------------------------------------------------------------------------------------------ the record
 
@@ -243,6 +251,8 @@ class Link:
         if self._live.pop(flow.id, None) is None:
             return
         exchange.ended_at = time.time()
+        if exchange.passed is not None:
+            exchange.passed.leave(exchange.tokens_used)
         attempt = exchange.attempt
         if attempt is not None:
             attempt.ended_at = attempt.ended_at or exchange.ended_at

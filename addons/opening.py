@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 from mitmproxy import http
@@ -18,13 +18,14 @@ from addons.credentials import Taken
 from addons.encoding import decode_request, too_large
 from addons.exchange import METADATA, Exchange, Reply
 from addons.log import logger
+from addons.rates import Limited, Meters, Subject, client_of, limited
 from addons.routing import Router
 from addons.settings import Settings
+from addons.settings_model import Rate
 from translators import CODECS
 from translators.body import top_level, typed
 from translators.codec import Seed, Wire
 from translators.model import ApiError, BadRequest
-from translators.tokens import estimate
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _JSON = {"content-type": "application/json"}
@@ -51,17 +52,23 @@ _REFUSED: dict[str, Callable[[str, str], BadRequest]] = {
 class Opening:
     """One request on its way in."""
 
-    def __init__(self, flow: http.HTTPFlow, taken: Taken, settings: Settings, router: Router, board: Board) -> None:
+    def __init__(
+        self, flow: http.HTTPFlow, taken: Taken, settings: Settings, router: Router, board: Board, meters: Meters
+    ) -> None:
         self._flow, self._settings, self._router = flow, settings, router
         request = flow.request
         self._surface = surfaces.find(request.method, request.path, request.headers)
         codec = CODECS[self._surface.protocol]
         seed = Seed("".join(_ALPHABET[b & 31] for b in secrets.token_bytes(24)), int(time.time()))
-        self._exchange = Exchange(settings, self._surface, codec, seed, taken, board)
+        self._exchange = Exchange(settings, self._surface, codec, seed, taken, board, meters)
 
     def open(self) -> Exchange | Reply:
         try:
             return self._open()
+        except Limited as reached:
+            reply = self.refuse(reached.error)
+            more = reached.headers(self._exchange.codec.NAME, self._exchange.seed.created)
+            return msgspec.structs.replace(reply, headers={**reply.headers, **more})
         except BadRequest as error:
             return self.refuse(error.error)
         except Exception:
@@ -133,16 +140,19 @@ class Opening:
         route = self._router.resolve(exchange.model)
         if key is not None and not key.allows(exchange.model, [target.address for target in route.targets]):
             raise BadRequest(f"this key may not use the model {exchange.model!r}", status=403, kind="permission")
-        exchange.targets = exchange.board.order(route, self._tokens)
+        exchange.targets = exchange.board.order(route, exchange.prompt_tokens)
+        if self._surface.purpose != "count_tokens":
+            exchange.passed = exchange.meters.enter(list(self._limits(key)), exchange.prompt_tokens)
 
-    def _tokens(self) -> int:
-        """What the prompt has at most; 0: it cannot be read here, which is for others to say."""
-        exchange = self._exchange
-        try:
-            asked = exchange.asked or exchange.codec.parse_request(exchange.wire)
-        except BadRequest:
-            return 0
-        return estimate(asked)
+    def _limits(self, key: credentials.ClientKey | None) -> Iterator[tuple[Subject, str, Rate]]:
+        """The limits that this request counts for, whatever its upstream."""
+        rate, client = self._settings.limits.rate, self._flow.client_conn
+        if key is not None and limited(key.rate):
+            name = f"key {key.label!r}" if key.label else "this key"
+            yield ("key", client_of(self._exchange.taken, "")), name, key.rate
+        if limited(rate):
+            peer = client.peername[0] if client.peername else ""
+            yield ("client", client_of(self._exchange.taken, peer)), "this client", rate
 
     def _model(self) -> bytes:
         """One model, named in the path or, for `/api/show`, in the body."""

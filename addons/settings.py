@@ -215,7 +215,8 @@ class _Build:
         written = report.document.origins.get(("auth",)) != DEFAULT
         mode = part.mode or ("proxy_key" if part.keys else "none")
         secrets = [report.secret(ref, "auth", "keys", n) for n, ref in enumerate(part.keys)]
-        keys = [ClientKey(s, ref.label or "", ref.models) for s, ref in zip(secrets, part.keys, strict=True) if s]
+        pairs = zip(secrets, part.keys, strict=True)
+        keys = [ClientKey(s, ref.label or "", ref.models, ref.rate) for s, ref in pairs if s]
         if mode == "proxy_key" and not part.keys:
             key = report.environ.get("LLM_LINK_API_KEY")
             if not key:
@@ -273,13 +274,8 @@ class _Build:
         yield from ((key,) for key in ("rules", "store", "keep") if key in file.model_fields_set)
         if file.usage.store != "off":
             yield ("usage",)
-        if any(file.limits.rate.model_dump().values()):
-            yield ("limits", "rate")
         if file.control.keys:
             yield ("control", "keys")
-        for n, key in enumerate(file.auth.keys if file.auth else ()):
-            if any(key.rate.model_dump().values()):
-                yield ("auth", "keys", n, "rate")
         for name, upstream in file.upstreams.items():
             yield from (("upstreams", name, *rest) for rest in _later_of(upstream))
 
@@ -312,5 +308,3 @@ class _Build:
 def _later_of(upstream: UpstreamPart) -> Iterator[KeyPath]:
     if upstream.proxy is not None and upstream.proxy.startswith("socks5"):
         yield ("proxy",)
-    if any(upstream.rate.model_dump().values()):
-        yield ("rate",)

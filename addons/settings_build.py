@@ -106,6 +106,7 @@ class _Builder:
             params=part.params,
             timeout=part.timeout,
             limits=part.limits,
+            rate=part.rate,
             surface=part.surface,
             proxy=proxy,
             provider=provider,

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from translators.codec import Traits
 
 from .catalog import DEFAULT_PORTS, Provider, catalogue, merge_traits
-from .settings_model import ModelLimits, Params, Surface, Timeout
+from .settings_model import ModelLimits, Params, Rate, Surface, Timeout
 
 _VERSION = re.compile(r"v\d+((alpha|beta)\d*)?", re.IGNORECASE)
 
@@ -110,6 +110,7 @@ class Upstream:
     params: Params = field(default_factory=Params)
     timeout: Timeout = field(default_factory=Timeout)
     limits: ModelLimits = field(default_factory=ModelLimits)
+    rate: Rate = field(default_factory=Rate)
     surface: Surface = field(default_factory=Surface)
     proxy: Proxy | None = None  # None: direct
     provider: Provider | None = field(default=None, repr=False)

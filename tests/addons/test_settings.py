@@ -101,9 +101,6 @@ def test_keys_of_later_features_are_accepted_with_one_line_each(config: Loader) 
 
 
 LATER = [
-    ("limits: {rate: {concurrent: 3}}", "limits.rate"),
-    ("auth: {keys: [{value: k, rate: {requests_per_minute: 9}}]}", "auth.keys[0].rate"),
-    ("upstreams: {a: {provider: local, rate: {concurrent: 3}}}", "upstreams.a.rate"),
     ("upstreams: {a: {provider: local, proxy: 'socks5://127.0.0.1:1080'}}", "upstreams.a.proxy"),
     ("upstreams: {a: {provider: local, api_key: {store: x}}}", "upstreams.a.api_key"),
     ("usage: {store: 'redis://127.0.0.1'}", "usage"),
