@@ -3,6 +3,7 @@ where none is left and the wait is short."""
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from addons.rates import limited
 from addons.replies import INTERNAL, idle, last_error
 from addons.routing import Target
 from addons.settings_upstream import Proxy
-from translators import CODECS
+from translators import CODECS, carry
 from translators.bridge import Bridge
 from translators.codec import Codec
 from translators.model import ApiError, BadRequest
@@ -34,9 +35,11 @@ def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
     retry = exchange.settings.retry
     while len(exchange.attempts) < max(retry.attempts, 1):
         last = exchange.attempt
-        if last is not None and last.error is not None and not _moves_on(exchange, last, last.error):
+        if last is not None and not exchange.forget and _refused_token(last):
+            target, exchange.forget = last.target, True
+        elif last is not None and last.error is not None and not _moves_on(exchange, last, last.error):
             break
-        if exchange.tried < len(exchange.targets):
+        elif exchange.tried < len(exchange.targets):
             target = exchange.targets[exchange.tried]
             exchange.tried += 1
         elif exchange.again is not None:
@@ -65,6 +68,12 @@ def _moves_on(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
     rest = exchange.targets[exchange.tried :]
     own = attempt.target
     return error.kind in _KEY_FAULTS and any(target.address == own.address and target.key != own.key for target in rest)
+
+
+def _refused_token(attempt: Attempt) -> bool:
+    """Whether the upstream cannot read an opaque token that it got back: without them it may take the request."""
+    given = attempt.bridge is not None and attempt.bridge.restored
+    return given and attempt.error is not None and carry.refused(attempt.error)
 
 
 def _soonest(exchange: Exchange) -> tuple[float, Target] | None:
@@ -117,6 +126,9 @@ def _prepare(exchange: Exchange, target: Target) -> Outgoing | Reply:
         changes=_changes(target),
         frame_limit=exchange.settings.limits.sse_frame,
         purpose=exchange.surface.purpose,
+        scope=_scope(target),
+        memory=exchange.memory,
+        forget=exchange.forget,
     )
     if bridge.idle:
         exchange.attempts.append(Attempt(target, bridge, None, 0))
@@ -129,6 +141,13 @@ def _prepare(exchange: Exchange, target: Target) -> Outgoing | Reply:
     exchange.attempts.append(attempt)
     exchange.board.begin(target)
     return out
+
+
+def _scope(target: Target) -> str:
+    """Who may get opaque tokens back: this model at this address. The same after a restart and on another machine."""
+    upstream = target.upstream
+    said = "\0".join((upstream.protocol, upstream.root, target.backend))
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _changes(target: Target) -> Callable[[Any], Any] | None:

@@ -20,6 +20,7 @@ from addons.settings import Settings
 from addons.surfaces import Surface
 from translators.answer import Answer
 from translators.bridge import Bridge
+from translators.carry import Memory
 from translators.codec import Codec, Seed, Wire
 from translators.model import ApiError, BadRequest, Request, Usage
 from translators.policy import Loss
@@ -164,6 +165,8 @@ class Exchange:
         self.tried = 0  # how many of the targets
         self.again: Target | None = None  # the one to try once more, after a wait
         self.attempts: list[Attempt] = []
+        self.memory: Memory | None = None  # what the client could not carry
+        self.forget = False  # opaque tokens are not given back: the upstream refused one
         self.head_at: float | None = None
         self.ended_at: float | None = None
         self.status: int | None = None

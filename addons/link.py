@@ -31,6 +31,7 @@ from addons.credentials import Taken
 from addons.encoding import too_large
 from addons.exchange import METADATA, Exchange, Reply
 from addons.gateway import LinkLayer
+from addons.memory import TurnMemory
 from addons.opening import Opening
 from addons.rates import Meters
 from addons.routing import Router
@@ -47,6 +48,7 @@ class Link:
     def __init__(self, views: Sequence[Contentview] = ()) -> None:
         self._views = views
         self._live: dict[str, Exchange] = {}
+        self._memory = TurnMemory()
         self._watch: asyncio.Task[None] | None = None
         self._stamp: float | None = None
         self._board, self._meters = Board(), Meters()
@@ -221,6 +223,7 @@ class Link:
         """What to do with a request whose body is here: an exchange to try, or an answer at once."""
         opened = Opening(flow, taken, self.settings, self.router, self._board, self._meters).open()
         if isinstance(opened, Exchange):
+            opened.memory = self._memory.of(taken.values)
             self._live[flow.id] = opened
         return opened
 

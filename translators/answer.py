@@ -36,6 +36,9 @@ class Pair(Protocol):
     @property
     def plain_deltas(self) -> bool: ...
 
+    @property
+    def take(self) -> Callable[[str], None] | None: ...
+
     def as_asked(self) -> Request: ...
 
     def transform(self, events: Sequence[Event]) -> Sequence[Event]: ...
@@ -243,6 +246,7 @@ class _Streamed:
         self._last = b""
         self._relays = bridge.relay and bridge.stream
         self._direct: Callable[[Event], bytes] | None = None  # the encoder, once the head is out and deltas pass plain
+        self._take = None if bridge.relay else bridge.take
 
     @property
     def losses(self) -> Sequence[Loss]:
@@ -252,8 +256,10 @@ class _Streamed:
         if self._relays:
             return self._relay(data, raw)
         events = self._decoder.feed(data)
-        if self._direct is not None and len(events) == 1 and type(events[0]) is PartDelta:
-            return self._direct(events[0])  # the path of every token
+        if self._direct is not None and len(events) == 1 and type(delta := events[0]) is PartDelta:
+            if self._take is not None:
+                self._take(delta.text)
+            return self._direct(delta)  # the path of every token
         return self._translate(events)
 
     def broken(self, error: ApiError) -> bytes:

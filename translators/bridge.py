@@ -14,6 +14,7 @@ import msgspec
 
 from .answer import Answer
 from .body import replace
+from .carry import Memory
 from .codec import Codec, Seed, Traits, Wire
 from .custom import Customs
 from .events import Event, PartStart
@@ -22,8 +23,10 @@ from .framing import FRAME_LIMIT
 from .kept import demand_whole
 from .model import BadRequest, Request
 from .names import Names
+from .packing import Packer
 from .policy import BALANCED_REJECT, Loss, Policy, Rule, judge
 from .stops import StopCutter
+from .unpacking import Unpacker
 
 Transform = Callable[[Event], Sequence[Event]]
 
@@ -33,6 +36,8 @@ _EMULATED: Rule = ("reject", "info", "info")
 class Bridge:
     """`asked` is the client's request with its own model name; None where the bytes go through unread.
 
+    `scope` names the upstream and its model, which get their opaque tokens back, and nobody else does; "": tokens are
+    not carried. `memory` is the client's, for those that it cannot carry. `forget`: give none back this time.
     Raises `BadRequest` where the policy refuses a loss."""
 
     def __init__(
@@ -50,6 +55,9 @@ class Bridge:
         changes: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
         frame_limit: int = FRAME_LIMIT,
         purpose: str = "generate",
+        scope: str = "",
+        memory: Memory | None = None,
+        forget: bool = False,
     ) -> None:
         self.client, self.upstream, self.asked = client, upstream, asked
         self.stream, self.traits, self.seed, self.frame_limit = stream, traits, seed, frame_limit
@@ -57,14 +65,22 @@ class Bridge:
         self._said = wire
         self.losses: list[Loss] = []  # all of them
         self.warnings: list[Loss] = []  # those that the client is told
+        self.restored = False  # whether the request gives opaque tokens back
         self._transforms: list[Transform] = []
+        self._packer: Packer | None = None
         self.idle = not self.relay and self._asks_nothing(policy)
         if self.relay:
             self.wire = client.relay(wire, purpose, model)
         elif self.idle:
             self.wire = wire
         else:
-            self.wire = self._render(model, policy)
+            unpacker = Unpacker(client, upstream, "", None, False) if forget else Unpacker(
+                client, upstream, scope, memory, bool(traits.replay)
+            )
+            self.wire = self._render(model, policy, unpacker)
+            self.restored = unpacker.restored
+            if scope:
+                self._pack(scope, memory)
         if changes is not None:
             self.wire = msgspec.structs.replace(self.wire, body=_change(self.wire.body, changes))
 
@@ -84,10 +100,11 @@ class Bridge:
         self.losses = told(losses, self.client.NAME)
         self.warnings = judge(self.losses, policy, self.client.NAME, self.upstream.NAME)
 
-    def _render(self, model: str, policy: Policy) -> Wire:
+    def _render(self, model: str, policy: Policy, unpacker: Unpacker) -> Wire:
         assert self.asked is not None
         demand_whole(self.asked)
-        request = msgspec.structs.replace(self.asked, model=model)
+        messages = unpacker.messages(self.asked.messages)
+        request = msgspec.structs.replace(self.asked, model=model, messages=messages)
         customs = Customs(request)
         plain = request if self.upstream.CUSTOM_TOOLS and self.traits.custom_tools else customs.wrap(request)
         names = Names(plain, self.upstream, self.traits.call_id_length)
@@ -107,6 +124,13 @@ class Bridge:
         self._judge([*losses, *rendered.losses], policy)
         return rendered.wire
 
+    def _pack(self, scope: str, memory: Memory | None) -> None:
+        replay = bool(self.traits.replay)
+        if self.asked is not None and (replay or self.upstream.TOKENS):
+            messages = self.asked.messages
+            self._packer = Packer(self.client, self.upstream, scope, messages, memory, replay)
+            self._transforms.append(self._packer)
+
     def answer(self, status: int, headers: Mapping[str, str]) -> Answer:
         """The answer whose status and headers (lower case) have come."""
         return Answer(self, status, headers)
@@ -122,8 +146,13 @@ class Bridge:
 
     @property
     def plain_deltas(self) -> bool:
-        """Whether text and arguments pass as they are: no transform looks at them."""
-        return all(isinstance(step, _Restore) for step in self._transforms)
+        """Whether text and arguments pass as they are: no transform changes them. `take` then reads along."""
+        return all(isinstance(step, _Restore | Packer) for step in self._transforms)
+
+    @property
+    def take(self) -> Callable[[str], None] | None:
+        """Who must see every delta that does not go through `transform`."""
+        return None if self._packer is None else self._packer.take
 
     def transform(self, events: Sequence[Event]) -> Sequence[Event]:
         for step in self._transforms:

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from .carry import Places
 from .events import Event
 from .model import ApiError, ModelInfo, Request, Response
 from .policy import Loss
@@ -61,6 +62,7 @@ class Traits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     efforts: tuple[str, ...] = ()  # the efforts it knows, least first; (): all of the protocol's
     reasoning: str = ""  # how reasoning is asked for; "": the protocol's own way. The codecs list their styles
     replay: str = ""  # where it wants earlier reasoning back: a field of the assistant message; "": nowhere
+    replay_lost: str = ""  # what stands there for a tool call whose reasoning got lost, where it must not be missing
     parallel_tools: bool = True
     search: bool = True  # searches the web, reads pages and runs code by itself, where its protocol has that
     strict_tools: bool = True
@@ -109,6 +111,8 @@ class Codec(Protocol):
     STOP: bool  # whether a request can name stop sequences
     PREWARM: bool  # whether a request can ask for a prompt to be read and nothing to be written
     STREAM: Literal["sse", "lines"]  # how its streams are framed
+    CARRIES: Places  # where its clients keep opaque tokens and send them back
+    TOKENS: frozenset[str]  # the facts in `extra` without which its upstreams do not take a turn back
 
     def claims(self, method: str, path: str) -> bool:
         """Whether this request generates an answer in this protocol. `path` is without prefixes and query."""

@@ -100,13 +100,15 @@ def _unfold_part(index: int, part: Part) -> list[Event]:
     if field is None:
         return [PartStart(index, part), PartEnd(index)]
     text: str = getattr(part, field)
-    late: dict[str, Any] = {"extra": {}, field: ""}
+    late: dict[str, Any] = {field: ""}
+    if not isinstance(part, ToolCall):  # of which everything but the arguments is known when it begins
+        late["extra"] = {}
     citations: tuple[Citation, ...] = ()
     if isinstance(part, Text):
         citations, late["citations"] = part.citations, ()
     head = msgspec.structs.replace(part, **late)
     deltas: list[Event] = [PartDelta(index, text)] if text else []
-    extra: Extra = {} if isinstance(part, Opaque) else part.extra
+    extra: Extra = {} if isinstance(part, Opaque | ToolCall) else part.extra
     return [PartStart(index, head), *deltas, PartEnd(index, citations, extra)]
 
 

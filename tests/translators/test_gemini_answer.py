@@ -116,8 +116,9 @@ def test_odd_chunks() -> None:
     assert response.parts == (Text("ab", extra=SIGNED),) and response.reason == "end"
 
 
-def test_a_signature_alone_opens_no_text() -> None:
-    assert read(chunk({"text": "", "thoughtSignature": "c2ln"}, finish="STOP")).parts == ()
+def test_a_signature_alone_is_kept_on_an_empty_text() -> None:
+    found = read(chunk({"text": "", "thoughtSignature": "c2ln"}, finish="STOP")).parts
+    assert found == (Text("", extra={"gemini": {"signature": "c2ln"}}),)
 
 
 @pytest.mark.parametrize(

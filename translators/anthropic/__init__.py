@@ -6,6 +6,7 @@ from typing import Literal
 
 from ..body import peek as peek_body
 from ..body import with_query
+from ..carry import Places
 from ..codec import Wire
 from .decoder import decoder
 from .encoder import PING, Encoder
@@ -29,6 +30,8 @@ STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = False
 STOP = True
 PREWARM = True
+CARRIES = Places(thinking="signature", redacted="data")
+TOKENS = frozenset(("signature", "data"))
 
 encoder = Encoder
 
@@ -66,12 +69,14 @@ def credential(key: str) -> tuple[str, str]:
 
 __all__ = [
     "CALL_ID",
+    "CARRIES",
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
     "PREWARM",
     "STOP",
     "STREAM",
+    "TOKENS",
     "TOOL_NAME",
     "TOOL_NAME_LENGTH",
     "claims",

@@ -30,7 +30,6 @@ from ..model import (
 from ..policy import INFO, STRICT_REJECT, STRICT_REJECT_WARN
 from .media import Target, flat_text, note, parse_document, parse_image, render_audio, render_file, render_image
 from .wire import (
-    MARK,
     NAME,
     Block,
     Missing,
@@ -40,6 +39,7 @@ from .wire import (
     own,
     side,
     unmark,
+    unsigned,
 )
 
 BILLING = "x-anthropic-billing-header:"  # Claude Code's first system block; it changes with every request
@@ -97,14 +97,14 @@ def _thinking(block: Block) -> Thinking:
 
 def thought(text: str, signature: str) -> Thinking:
     """A thought with its signature, if it has one of Anthropic's."""
-    if signature.startswith(MARK):
+    if unsigned(signature):
         return Thinking(text or unmark(signature))
     return Thinking(text, extra={NAME: {"signature": signature}}) if signature else Thinking(text)
 
 
 def _redacted(block: Block) -> Thinking:
     data = block.data or ""
-    return Thinking("", True, extra={NAME: {"data": data}} if data and not data.startswith(MARK) else {})
+    return Thinking("", True, extra={NAME: {"data": data}} if data and not unsigned(data) else {})
 
 
 def _tool_use(block: Block) -> ToolCall:

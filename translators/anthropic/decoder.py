@@ -22,7 +22,7 @@ from .blocks import call_side, parse_citation, parse_foreign
 from .errors import read_error
 from .response import CARRIED, MessageOut, read_detail, read_reason
 from .usage import merge_usage, parse_usage
-from .wire import MARK, NAME, Block, unmark
+from .wire import NAME, Block, unmark, unsigned
 
 
 class Delta(Struct):
@@ -178,7 +178,7 @@ class AnthropicMachine(Machine):
                 self._grow(index, opened, block.thinking)
             case "redacted_thinking":
                 token = block.data or ""
-                extra: Extra = {NAME: {"data": token}} if token and not token.startswith(MARK) else {}
+                extra: Extra = {NAME: {"data": token}} if token and not unsigned(token) else {}
                 self.sink.open(index, Thinking("", True, extra=extra))
             case "tool_use":
                 id = block.id or self._seed.item("toolu_", index)
@@ -241,7 +241,7 @@ class AnthropicMachine(Machine):
         if opened.kind == "tool_use" and not opened.grown:
             self.sink.delta(index, opened.given or "{}")
         extra: Extra = {}
-        if opened.signature.startswith(MARK):
+        if unsigned(opened.signature):
             if not opened.grown:
                 self.sink.delta(index, unmark(opened.signature))
         elif opened.signature:

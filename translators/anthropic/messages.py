@@ -239,12 +239,11 @@ class Conversation:
 
     @property
     def needs_thought(self) -> bool:
-        """Whether the assistant is in the middle of a chain of calls that it began without a signed thought."""
-        for message in reversed(self.turns):
-            if message.role == "assistant":
-                calls = any(type(part) is ToolCall for part in message.parts)
-                return calls and type(message.parts[0]) is not Thinking
-        return False
+        """Whether the assistant is in the middle of a chain of calls, and no turn of it has a signed thought."""
+        said = [message.parts for message in self.turns if message.role == "assistant"]
+        if any(type(part) is Thinking for parts in said for part in parts):
+            return False
+        return bool(said) and any(type(part) is ToolCall for part in said[-1])
 
 
 def _refused(part: Part) -> bool:

@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 
 from ..body import replace, top_level, typed
+from ..carry import marked, ours
 from .messages import EMPTY_TURN
-from .wire import MARK
 
 _STR = msgspec.json.Decoder(str)
 _MESSAGES = msgspec.json.Decoder(list[Any])
-_MARKED = b'"' + MARK.encode()
 
 
 def relay_body(body: bytes, model: str) -> bytes:
@@ -24,7 +23,7 @@ def relay_body(body: bytes, model: str) -> bytes:
     changes: dict[str, Any] = {}
     if "model" not in fields or typed(fields, "model", _STR) != model:
         changes["model"] = model
-    if _MARKED in body and "messages" in fields:
+    if marked(body) and "messages" in fields:
         messages = typed(fields, "messages", _MESSAGES)
         cleaned = [_unmarked(message) for message in messages]
         if any(new is not old for new, old in zip(cleaned, messages, strict=True)):
@@ -42,4 +41,4 @@ def _unmarked(message: Any) -> Any:
 def _is_marked(block: Any) -> bool:
     if not isinstance(block, dict) or block.get("type") not in ("thinking", "redacted_thinking"):
         return False
-    return str(block.get("signature") or block.get("data") or "").startswith(MARK)
+    return ours(block.get("signature") or block.get("data"))

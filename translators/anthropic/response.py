@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from ..carry import sealed
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..events import Finish
 from ..model import (
@@ -228,8 +229,9 @@ def answer_thought(part: Thinking, text: str, token: dict[str, Any], hidden: boo
     """A block that the client can send back: with Anthropic's token, or with our mark."""
     if part.redacted:
         return [{"type": "redacted_thinking", "data": token["data"]}] if token.get("data") else []
-    if token.get("signature"):
-        return [{"type": "thinking", "thinking": text, "signature": token["signature"]}]
+    if signature := token.get("signature"):
+        shown = "" if hidden and sealed(signature) else text  # Anthropic itself hides what it must
+        return [{"type": "thinking", "thinking": shown, "signature": signature}]
     if not text:
         return []
     if hidden:

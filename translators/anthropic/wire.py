@@ -5,6 +5,7 @@ The input of a tool call stays raw bytes. Unknown kinds are decoded a second tim
 
 A thought that no Anthropic model made has no signature, but clients send a block back only with one. It gets `MARK`,
 and where the client asked not to see the thought, the thought itself behind it, so that it returns with the history.
+An envelope of `carry` begins with the same mark, and is left to it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from ..carry import MARK, sealed
 from ..model import Extra
 
 NAME = "anthropic"
@@ -108,9 +110,6 @@ def cache_control(ttl: str) -> dict[str, str]:
 
 # ------------------------------------------------------------------------------------------------ signatures
 
-MARK = "px1."  # begins every signature of ours
-
-
 def own(extra: Extra) -> dict[str, Any]:
     """What `extra` holds for this protocol."""
     return extra.get(NAME) or {}
@@ -125,6 +124,11 @@ def side(**fields: Any) -> Extra:
 def mark(hidden: str = "") -> str:
     """The signature of a thought that no Anthropic model made. `hidden`: the thought, where it is not shown."""
     return MARK + base64.urlsafe_b64encode(hidden.encode()).decode()
+
+
+def unsigned(signature: str) -> bool:
+    """Whether a signature only says that there is none."""
+    return signature.startswith(MARK) and not sealed(signature)
 
 
 def unmark(signature: str) -> str:

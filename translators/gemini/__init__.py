@@ -11,17 +11,18 @@ from __future__ import annotations
 from typing import Literal
 
 from ..body import top_level
+from ..carry import Places
 from ..codec import Wire
 from .encode import GeminiEncoder as encoder
 from .encode import keep_alive, render_response
 from .errors import parse_error, render_error
 from .models import render_model, render_models
 from .path import generates, read, relayed
+from .relay import relay_body
 from .request import (
     parse_count_request,
     parse_count_response,
     parse_request,
-    relay_body,
     render_count_request,
     render_count_response,
     render_request,
@@ -33,6 +34,8 @@ STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = False
 STOP = True
 PREWARM = False
+CARRIES = Places(call="signature", text="signature", base64=True)  # clients forget thoughts
+TOKENS = frozenset(("signature",))
 
 
 def claims(method: str, path: str) -> bool:
@@ -60,12 +63,14 @@ def credential(key: str) -> tuple[str, str]:
 
 __all__ = [
     "CALL_ID",
+    "CARRIES",
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
     "PREWARM",
     "STOP",
     "STREAM",
+    "TOKENS",
     "TOOL_NAME",
     "TOOL_NAME_LENGTH",
     "claims",

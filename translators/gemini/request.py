@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from ..body import generic, replace, top_level, typed
+from ..body import generic, top_level, typed
 from ..codec import DEFAULT_TRAITS, Rendered, Traits, Wire
 from ..model import Request
 from ..policy import Loss
@@ -80,17 +80,6 @@ def _tool_config(fields: Mapping[str, Raw]) -> Json:
     typed(fields, "toolConfig", TOOL_CONFIG)  # says what is wrong with it
     found = generic(fields["toolConfig"])
     return {name: value for name, value in found.items() if name != "functionCallingConfig"}
-
-
-def relay_body(body: bytes, model: str) -> bytes:
-    """The client's own body; where it names a model, another one."""
-    fields = top_level(body)
-    for name in ("generateContentRequest", "generate_content_request"):
-        if name in fields:
-            inner = bytes(fields[name])
-            if "model" in typed(fields, name, FIELDS):
-                return replace(body, {name: Raw(replace(inner, {"model": f"models/{model}"}))})
-    return replace(body, {"model": f"models/{model}"}) if "model" in fields else body
 
 
 # ------------------------------------------------------------------------------------------------ neutral to wire

@@ -171,9 +171,8 @@ class GeminiMachine(Machine):
             self._texts.append(text)
             self.sink.delta(self._runs, text)
         if signature:
-            if self._kind is None:
-                why = "a signature that belongs to no text"
-                self.sink.losses.append(Loss("stream", "skipped", why, INFO))
+            if self._kind is None:  # a part that is there for its signature
+                self.sink.whole(kind("", extra=signed(signature)))
             self._close(signed(signature))
 
     def _close(self, extra: Extra | None = None) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from ..body import peek as peek_body
 from ..body import top_level, with_model, with_query
+from ..carry import Places
 from ..codec import Wire
 from .encode import OllamaEncoder as encoder
 from .encode import keep_alive
@@ -31,6 +32,8 @@ STREAM: Literal["sse", "lines"] = "lines"
 CUSTOM_TOOLS = False
 STOP = True
 PREWARM = False
+CARRIES = Places(ids=False)  # its own client drops them
+TOKENS = frozenset[str]()
 
 _PATHS = frozenset({"/api/chat", "/api/generate"})
 
@@ -60,12 +63,14 @@ def credential(key: str) -> tuple[str, str]:
 
 __all__ = [
     "CALL_ID",
+    "CARRIES",
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
     "PREWARM",
     "STOP",
     "STREAM",
+    "TOKENS",
     "TOOL_NAME",
     "TOOL_NAME_LENGTH",
     "claims",

@@ -14,6 +14,7 @@ from typing import Literal
 
 from ..body import peek as peek_body
 from ..body import with_query
+from ..carry import Places
 from ..codec import Wire
 from ..openai_models import render_model, render_models
 from .encode import ChatEncoder as encoder
@@ -32,6 +33,8 @@ STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = True
 STOP = True
 PREWARM = False
+CARRIES = Places()
+TOKENS = frozenset(("extra_content", "reasoning_details"))
 
 _PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 
@@ -62,12 +65,14 @@ def credential(key: str) -> tuple[str, str]:
 
 __all__ = [
     "CALL_ID",
+    "CARRIES",
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
     "PREWARM",
     "STOP",
     "STREAM",
+    "TOKENS",
     "TOOL_NAME",
     "TOOL_NAME_LENGTH",
     "claims",

@@ -31,6 +31,7 @@ class WireCallDelta(Struct, gc=False):
     type: str | None = None
     function: WireFunctionDelta | None = None
     custom: WireFunctionDelta | None = None
+    extra_content: Any = None  # Google: the signature of the thought behind the call
 
 
 class WireDelta(Struct, gc=False):

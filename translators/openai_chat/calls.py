@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from ..arguments import JsonWatch
 from ..codec import Seed
-from ..model import ToolCall
+from ..model import Extra, ToolCall
 from ..policy import INFO, Loss
 from ..stream import Sink
 from .answer import WireCallDelta, WireFunctionDelta, arguments_of
+from .reasoning import call_side
 
 
 class Call:
@@ -27,6 +28,7 @@ class Call:
         self.closed = False
         self.watch = JsonWatch()
         self.held: list[str] = []  # arguments that came before the name
+        self.extra: Extra = {}
 
     @property
     def complete(self) -> bool:
@@ -61,6 +63,8 @@ class Calls:
         if id and not call.id:
             self._identify(call, id)
         call.custom = call.custom or wire.custom is not None or wire.type == "custom"
+        if wire.extra_content is not None:
+            call.extra = call_side(wire.extra_content)
         if body.name:
             call.named(body.name)
         if text:
@@ -151,7 +155,7 @@ class Calls:
         if not call.id:
             call.id = self._unused(call)
             self._ids.add(call.id)
-        self._sink.open(call.number, ToolCall(call.id, call.name, custom=call.custom))
+        self._sink.open(call.number, ToolCall(call.id, call.name, custom=call.custom, extra=call.extra))
         for text in call.held:
             self._sink.delta(call.number, text)
         call.held = []
@@ -163,4 +167,4 @@ class Calls:
             self._sink.losses.append(Loss("stream.tool_calls", "dropped", why, INFO))
             return
         self._begin(call)
-        self._sink.close(call.number)
+        self._sink.close(call.number, extra=call.extra)

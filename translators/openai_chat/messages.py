@@ -35,7 +35,7 @@ from ..model import (
 from ..policy import INFO, STRICT_REJECT_WARN, WARN, Losses
 from ..turns import settle
 from .parts import Json, mark_of, parse_content, render_media, summary
-from .reasoning import reasoning_text
+from .reasoning import call_side, details_of, reasoning_text
 from .wire import MESSAGES, NAME, WireCall, WireFunction, WireMessage, dumps
 
 # ------------------------------------------------------------------------------------------------ wire to neutral
@@ -121,7 +121,8 @@ class _Parser:
         if not body.name:
             raise BadRequest(f"{path}.function.name is required", f"{path}.function.name")
         text = _arguments(body)
-        return ToolCall(call.id or synthetic_id(f"{index}.{n}", body.name, text), body.name, text, custom)
+        id = call.id or synthetic_id(f"{index}.{n}", body.name, text)
+        return ToolCall(id, body.name, text, custom, extra=call_side(call.extra_content))
 
     def _function_call(self, call: WireFunction, index: int) -> ToolCall:
         if not call.name:
@@ -178,7 +179,8 @@ def render_messages(request: Request, traits: Traits, losses: Losses, hint: str 
     messages = settle(request.messages, settled, merge=False)
     for loss in settled:
         losses.add(loss.path, loss.code, loss.why, loss.rule)
-    renderer = _Renderer(traits, losses)
+    thinks = request.reasoning is None or request.reasoning.effort != "off"
+    renderer = _Renderer(traits, losses, thinks)
     lead = 0
     while lead < len(messages) and messages[lead].role in ("system", "developer"):
         lead += 1
@@ -190,8 +192,9 @@ def render_messages(request: Request, traits: Traits, losses: Losses, hint: str 
 
 
 class _Renderer:
-    def __init__(self, traits: Traits, losses: Losses) -> None:
+    def __init__(self, traits: Traits, losses: Losses, thinks: bool) -> None:
         self._traits, self._losses = traits, losses
+        self._lost = traits.replay_lost if thinks and traits.replay else ""
         self._media: list[Json] = []  # that had no place where it stood, for the next user message
         self._images = 0
         self.out: list[Json] = []
@@ -338,9 +341,11 @@ class _Renderer:
                     glue = bool(part.citations)  # one text that was cut where its sources change
                     self._note_marks((part,))
                 case Thinking():
-                    if part.text:
+                    signed = details_of(part)
+                    out.update(signed)
+                    if part.text and (self._traits.replay or not signed):
                         thoughts.append(part.text)
-                    elif part.redacted:
+                    elif part.redacted and not signed:
                         why = "a redacted thought means nothing to the target"
                         self._losses.add("messages.thinking", "dropped", why, INFO)
                 case Refusal():
@@ -361,6 +366,8 @@ class _Renderer:
             out["tool_calls"] = calls
         if thoughts:
             self._replay("\n\n".join(thoughts), out)
+        elif calls and self._lost:
+            out[self._traits.replay] = self._lost
         if message.name:
             out["name"] = message.name
         if out["content"] != "":
@@ -374,11 +381,12 @@ class _Renderer:
             self._losses.add("messages.thinking", "dropped", "the target takes no earlier reasoning back", INFO)
 
     def _call(self, call: ToolCall, path: str) -> Json:
+        side = call.extra.get(NAME, {})
         if call.custom:
-            return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+            return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}, **side}
         arguments, fine = as_object(call.arguments)
         text = bytes(arguments).decode()
         if not fine:
             why = "the arguments of a tool call were no JSON object"
             self._losses.add(f"{path}.tool_calls", "repaired", why, WARN)
-        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": text}}
+        return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": text}, **side}

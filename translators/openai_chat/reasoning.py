@@ -7,19 +7,20 @@ most others), `reasoning` (OpenRouter, vLLM, Groq) and `reasoning_details` (Open
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Raw
 
 from ..body import typed
 from ..codec import Traits
-from ..model import Effort, Reasoning
+from ..model import Effort, Extra, Reasoning, Thinking
 from ..openai_effort import effort_of_budget, effort_of_name, fitted_effort, wire_name
 from ..policy import INFO, STRICT_REJECT, Losses
 from .parts import Json
-from .wire import BOOLEAN, EFFORT, WireEffort
+from .wire import BOOLEAN, EFFORT, NAME, WireEffort
 
+DETAILS = "reasoning_details"
 FIELDS = ("reasoning_effort", "reasoning", "thinking", "enable_thinking")
 
 _TYPES: dict[str, Effort] = {"enabled": "auto", "adaptive": "auto", "auto": "auto", "disabled": "off"}
@@ -154,3 +155,34 @@ def _text(value: Any) -> str:
         return next((_text(value[kind]) for kind in kinds if value.get(kind)), "")
     return ""
 
+
+
+_PIECES = ("text", "summary", "data")
+_OPAQUE = ("signature", "data")
+
+
+def signed_details(lists: Iterable[Any]) -> Extra:
+    """OpenRouter's details, which want to come back as they were, where a token is among them. A stream brings them in
+    pieces: what follows one of the same kind and index goes on with it."""
+    out: list[Json] = []
+    for item in (item for found in lists if isinstance(found, list) for item in found if isinstance(item, dict)):
+        last = out[-1] if out else {}
+        if not out or (item.get("type"), item.get("index")) != (last.get("type"), last.get("index")):
+            out.append(dict(item))
+            continue
+        for name, value in item.items():
+            grown = name in _PIECES and isinstance(value, str) and isinstance(last.get(name), str)
+            if grown or value is not None:
+                last[name] = last[name] + value if grown else value
+    return {NAME: {DETAILS: out}} if any(item.get(name) for item in out for name in _OPAQUE) else {}
+
+
+def details_of(part: Thinking) -> Json:
+    """The field of a message that gives them back."""
+    details = part.extra.get(NAME, {}).get(DETAILS)
+    return {DETAILS: details} if details else {}
+
+
+def call_side(extra_content: Any) -> Extra:
+    """What Google wants back with a call."""
+    return {NAME: {"extra_content": extra_content}} if isinstance(extra_content, dict) else {}

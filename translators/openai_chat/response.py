@@ -40,6 +40,7 @@ from .answer import (
     render_usage,
 )
 from .errors import error_of, parse_error
+from .reasoning import call_side, signed_details
 from .tools import LEGACY
 from .wire import NAME, encode
 
@@ -87,6 +88,12 @@ def _parts(message: WireDelta, seed: Seed, traits: Traits) -> list[Part]:
         at = next((n for n, part in enumerate(parts) if isinstance(part, Text)), None)
         if at is not None:
             parts[at] = msgspec.structs.replace(parts[at], citations=cited)
+    if details := signed_details([message.reasoning_details]):
+        at = next((n for n, part in enumerate(parts) if isinstance(part, Thinking)), None)
+        if at is None:
+            parts.insert(0, Thinking("", True, extra=details))
+        else:
+            parts[at] = msgspec.structs.replace(parts[at], extra=details)
     parts += images(message.images)
     calls = list(message.tool_calls or ())
     if message.function_call is not None:
@@ -108,7 +115,7 @@ def _call(call: WireCallDelta, n: int, seed: Seed, taken: set[str]) -> ToolCall 
     if not id or id in taken:
         id = seed.item("call_", n)
     custom = call.custom is not None or call.type == "custom"
-    return ToolCall(id, body.name, arguments_of(body), custom)
+    return ToolCall(id, body.name, arguments_of(body), custom, extra=call_side(call.extra_content))
 
 
 # ------------------------------------------------------------------------------------------------ neutral to wire

@@ -14,7 +14,7 @@ import msgspec
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..events import Finish
 from ..framing import ArrayFramer, Framer, SseFramer
-from ..model import Citation, Refusal, Text
+from ..model import Citation, Refusal, Text, Thinking
 from ..stream import Machine, StreamDecoder
 from ..think import ThinkSplitter
 from .answer import (
@@ -32,6 +32,7 @@ from .answer import (
 )
 from .calls import Calls
 from .errors import error_of
+from .reasoning import signed_details
 from .response import gave_up
 
 _DONE = b"[DONE]"
@@ -56,6 +57,7 @@ class ChatMachine(Machine):
         self._last: WireChoice | None = None  # the one with the reason why it ended
         self._refused = False
         self._citations: tuple[Citation, ...] = ()
+        self._details: list[Any] = []  # of OpenRouter's reasoning
 
     def frame(self, event: str | None, data: bytes) -> None:
         if data[:1] != b"{":
@@ -134,6 +136,8 @@ class ChatMachine(Machine):
             self._ended(choice)
 
     def _delta(self, delta: WireDelta) -> None:
+        if delta.reasoning_details:
+            self._details.append(delta.reasoning_details)
         for kind, text in pieces(delta):
             if self._has_calls:
                 self._calls.close_complete()
@@ -181,5 +185,8 @@ class ChatMachine(Machine):
         if self._citations:
             self.sink.close_prose(self._citations)
             self._citations = ()
+        if details := signed_details(self._details):  # known when all have come: a thought of their own
+            self._details = []
+            self.sink.whole(Thinking("", True, extra=details))
         reason, stop = end_of(self._last or WireChoice(), self.sink.calls, self._refused)
         self.sink.finish(Finish(reason, stop))

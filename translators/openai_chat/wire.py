@@ -73,6 +73,7 @@ class WireCall(Struct):
     type: str | None = None
     function: WireFunction | None = None
     custom: WireFunction | None = None
+    extra_content: Any = None  # Google's
 
 
 class WireMessage(Struct):

@@ -14,12 +14,14 @@ from typing import Literal
 
 from ..body import peek as peek_body
 from ..body import with_query
+from ..carry import Places
 from ..codec import Wire
 from ..openai_models import render_model, render_models
 from .encode import ResponsesEncoder as encoder
 from .encode import keep_alive
 from .errors import parse_error, render_error
-from .request import parse_request, relay_body, render_request
+from .relay import relay_body
+from .request import parse_request, render_request
 from .response import parse_response, render_response
 from .stream import decoder
 
@@ -32,6 +34,8 @@ STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = True
 STOP = False
 PREWARM = True
+CARRIES = Places(thinking="encrypted_content", redacted="encrypted_content")
+TOKENS = frozenset(("encrypted_content",))
 
 _PATHS = frozenset({"/v1/responses", "/responses"})
 
@@ -62,12 +66,14 @@ def credential(key: str) -> tuple[str, str]:
 
 __all__ = [
     "CALL_ID",
+    "CARRIES",
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
     "PREWARM",
     "STOP",
     "STREAM",
+    "TOKENS",
     "TOOL_NAME",
     "TOOL_NAME_LENGTH",
     "claims",

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from ..body import replace, top_level, typed, unknown
+from ..body import top_level, typed, unknown
 from ..codec import DEFAULT_TRAITS, Rendered, Traits, Wire
 from ..foreign import unsaid
 from ..model import Effort, Format, Reasoning, Request
@@ -118,12 +118,6 @@ def _parse_text(fields: Mapping[str, Raw]) -> tuple[Format, str | None]:
     if form.type == "json_schema" and form.schema is not None:
         return Format("schema", form.schema, form.name, form.description, form.strict), wire.verbosity
     return Format("json"), wire.verbosity
-
-
-def relay_body(body: bytes, model: str) -> bytes:
-    """The client's own body with another model name."""
-    top_level(body)
-    return replace(body, {"model": model})
 
 
 # ------------------------------------------------------------------------------------------------ neutral to wire
