@@ -37,8 +37,11 @@ ALWAYS: dict[str, Json] = {
     },
     "ollama": {"include_usage": None, "extra": {"ollama": {"options": {"num_ctx": 4096}}}},
 }
-# What the catalogue says of the provider whose own protocol it is.
-TRAITS = dict.fromkeys(CODECS, DEFAULT_TRAITS) | {"openai-responses": Traits(custom_tools=True, prefill=False)}
+# What the provider of the protocol takes that an unknown server may not.
+TRAITS = {name: DEFAULT_TRAITS for name in CODECS} | {
+    "openai-chat": Traits(custom_tools=True),
+    "openai-responses": Traits(custom_tools=True, prefill=False),
+}
 # How each protocol asks for a whole answer and for a stream.
 WHOLE: dict[str, Json] = {
     "openai-chat": {"stream": None, "stream_options": None},
