@@ -38,7 +38,7 @@ ALWAYS: dict[str, Json] = {
     "ollama": {"include_usage": None, "extra": {"ollama": {"options": {"num_ctx": 4096}}}},
 }
 # What the provider of the protocol takes that an unknown server may not.
-TRAITS = {name: DEFAULT_TRAITS for name in CODECS} | {
+TRAITS = dict.fromkeys(CODECS, DEFAULT_TRAITS) | {
     "openai-chat": Traits(custom_tools=True),
     "openai-responses": Traits(custom_tools=True, prefill=False),
 }
