@@ -78,7 +78,7 @@ _UNBUILT: tuple[tuple[re.Pattern[str], str], ...] = (
 # What an unknown path is near to, by its beginning or by what is in it.
 _NEAREST: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^/anthropic/|/messages"), "anthropic"),
-    (re.compile(r"^/v1beta|^/google/|^/gemini/"), "gemini"),
+    (re.compile(r"^/v1beta|^/google/|^/gemini/|/models/[^/]+:\w+$"), "gemini"),
     (re.compile(r"^/api/|^/ollama/"), "ollama"),
     (re.compile(r"/responses"), "openai-responses"),
 )

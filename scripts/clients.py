@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory(prefix="llm-link-clients-") as scratch, ThreadPoolExecutor(asked.jobs) as pool:
-        keep = asked.keep or Path(scratch)
+        keep = (asked.keep or Path(scratch)).resolve()
         runs = [pool.submit(against, u, clients, asked.install, keep) for u in asked.upstream or UPSTREAMS]
         results = [result for done in runs for result in done.result()]
     results.sort(key=lambda result: CLIENTS.index(result.client))

@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.clients_table import NPM, PYTHON, Client
+from scripts.clients_table import BELOW, NPM, PYTHON, Client
 
 
 class NotInstalled(Exception):
@@ -69,8 +70,27 @@ def install_npm(folder: Path, names: list[str]) -> None:
     run([npm, "install", "--no-audit", "--no-fund", "--save-exact", *(f"{name}@{NPM[name]}" for name in names)], folder)
 
 
+def pythons() -> Iterator[str]:
+    """This Python, then others that may be here, newest first."""
+    yield sys.executable
+    folders = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)]
+    folders += sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.*/bin"), reverse=True)
+    for minor in range(14, 9, -1):
+        yield from (str(folder / f"python3.{minor}") for folder in folders if (folder / f"python3.{minor}").exists())
+
+
+def python_for(venv: str) -> str:
+    """A Python that can make this venv. A name may be a shim that leads nowhere: running it tells."""
+    limit = BELOW.get(venv, (99,))
+    test = f"import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info < {limit})"
+    for python in pythons():
+        if subprocess.run([python, "-c", test], capture_output=True).returncode == 0:
+            return python
+    raise NotInstalled(f"{venv} wants a Python below {'.'.join(map(str, limit))}, and none was found")
+
+
 def install_python(folder: Path, venv: str) -> None:
-    run([sys.executable, "-m", "venv", "--clear", str(folder / venv)], folder)
+    run([python_for(venv), "-m", "venv", "--clear", str(folder / venv)], folder)
     pip = [str(folder / venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-q"]
     run([*pip, *requirements(venv)], folder)
     (folder / venv / "installed").write_text(" ".join(requirements(venv)))

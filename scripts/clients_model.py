@@ -42,11 +42,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Turn:
-    """What the model says: its thoughts, then text, then perhaps a call."""
+    """What the model says: its thoughts, then text, then calls."""
 
     thoughts: str = ""
     text: str = ""
-    call: Call | None = None
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Asked:
     tools: tuple[Tool, ...] = ()
     schema: dict[str, Any] | None = None
     thinks: bool = True
+    parallel: bool = True  # several calls at once are welcome
 
     def new(self) -> tuple[Said, ...]:
         """What came after the model last spoke."""
@@ -76,7 +77,8 @@ class Asked:
         return self.said[spoke + 1 :]
 
     def results(self) -> list[str]:
-        return [text for said in self.new() for _, text in said.results]
+        """Of all calls so far."""
+        return [text for said in self.said for _, text in said.results]
 
 
 # ------------------------------------------------------------------------------------------------ the tools it knows
@@ -110,13 +112,24 @@ WRITERS: tuple[tuple[str, Callable[[str, str], Any]], ...] = (
 )
 
 
-def write_call(asked: Asked, path: str, content: str) -> Call | None:
+def writer(asked: Asked) -> tuple[Tool, Callable[[str, str], Any]] | None:
+    """The tool that writes, and what makes its arguments from a path and a content."""
     for names, make in WRITERS:
         pattern = re.compile(rf"(?:.*[^A-Za-z])??(?:{names})")
         for tool in asked.tools:
             if pattern.fullmatch(tool.name):
-                return Call(f"call_{len(asked.said)}", tool, _arguments(tool, make(path, content)))
+                return tool, make
     return None
+
+
+def plan(asked: Asked, path: str, content: str) -> list[Call]:
+    """All the calls of the conversation: the file, another one, and one that the tool must refuse."""
+    if (found := writer(asked)) is None:
+        return []
+    tool, make = found
+    texts = [_arguments(tool, make(path, content)), _arguments(tool, make(f"{path}.more", content))]
+    texts.append("not what it takes" if tool.custom else "{}")
+    return [Call(f"call_{n}", tool, text) for n, text in enumerate(texts)]
 
 
 def _arguments(tool: Tool, value: Any) -> str:
@@ -135,9 +148,7 @@ def _arguments(tool: Tool, value: Any) -> str:
 
 def decide(asked: Asked) -> Turn:
     """The model's whole mind."""
-    if results := asked.results():
-        return Turn("The tool has answered.", f"{DONE} {excerpt(results[-1])}.")
-    if asked.schema is not None:
+    if asked.schema is not None and not asked.tools:
         return Turn(text=json.dumps(example(asked.schema)))
     task = next((found for said in asked.said if said.role == "user" and (found := _TASK.search(said.text))), None)
     if task is None:
@@ -145,9 +156,20 @@ def decide(asked: Asked) -> Turn:
     path, content = task["path"], task["content"]
     if any("SEARCH/REPLACE" in said.text for said in asked.said):
         return edit(asked, path, content)
-    if asked.tools and (call := write_call(asked, path, content)) is not None:
-        return Turn(THOUGHTS, PREFACE, call)
+    if calls := plan(asked, path, content):
+        return work(asked, calls)
     return Turn(text="Writing a file")  # a title: such calls come without tools
+
+
+def work(asked: Asked, calls: list[Call]) -> Turn:
+    """First one call, then, where that is welcome, the others at once, then the answer."""
+    results = asked.results()
+    if len(results) >= len(calls):
+        return Turn("The tool has answered.", f"{DONE} {excerpt(results[0])}; {excerpt(results[-1])}.")
+    if not results:
+        return Turn(THOUGHTS, PREFACE, tuple(calls[:1]))
+    end = len(calls) if asked.parallel else len(results) + 1
+    return Turn("That went well.", "And the rest.", tuple(calls[len(results) : end]))
 
 
 def edit(asked: Asked, path: str, content: str) -> Turn:
@@ -157,7 +179,7 @@ def edit(asked: Asked, path: str, content: str) -> Turn:
         return Turn(
             THOUGHTS, f"{DONE} {excerpt('SEARCH/REPLACE block failed to match')}.\n\n" + block(path, "", content)
         )
-    return Turn(THOUGHTS, f"{PREFACE}\n\n" + block(path, "a line that is not there", content))
+    return Turn(THOUGHTS, f"{PREFACE}\n\n{block(path, 'a line that is not there', content)}")
 
 
 def block(path: str, search: str, replace: str) -> str:

@@ -21,6 +21,7 @@ class Chat(Wire):
             said=tuple(self._said(message) for message in body["messages"]),
             tools=tuple(self._tool(tool) for tool in body.get("tools") or ()),
             schema=form["json_schema"]["schema"] if form.get("type") == "json_schema" else None,
+            parallel=body.get("parallel_tool_calls") is not False,
         )
 
     def _said(self, message: Json) -> Said:
@@ -61,25 +62,25 @@ class Chat(Wire):
 
     def whole(self, asked: Asked, turn: Turn) -> Json:
         message: Json = {"role": "assistant", "content": turn.text, "reasoning_content": turn.thoughts}
-        if turn.call:
-            message["tool_calls"] = [self._call(turn.call, turn.call.arguments)]
-        choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if turn.call else "stop"}
+        if turn.calls:
+            message["tool_calls"] = [self._call(call, call.arguments) for call in turn.calls]
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if turn.calls else "stop"}
         return {**self._envelope(asked, "chat.completion"), "choices": [choice], "usage": self._usage(asked, turn)}
 
     def _deltas(self, turn: Turn) -> Iterator[Json]:
         yield {"role": "assistant", "content": ""}
         yield from ({"reasoning_content": piece} for piece in pieces(turn.thoughts))
         yield from ({"content": piece} for piece in pieces(turn.text))
-        if call := turn.call:
-            yield {"tool_calls": [{"index": 0, **self._call(call, "")}]}
+        for n, call in enumerate(turn.calls):
+            yield {"tool_calls": [{"index": n, **self._call(call, "")}]}
             kind, slot = ("custom", "input") if call.tool.custom else ("function", "arguments")
-            yield from ({"tool_calls": [{"index": 0, kind: {slot: piece}}]} for piece in pieces(call.arguments))
+            yield from ({"tool_calls": [{"index": n, kind: {slot: piece}}]} for piece in pieces(call.arguments))
 
     def stream(self, asked: Asked, turn: Turn) -> Iterator[str]:
         start = self._envelope(asked, "chat.completion.chunk")
         for delta in self._deltas(turn):
             yield sse({**start, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-        finish = "tool_calls" if turn.call else "stop"
+        finish = "tool_calls" if turn.calls else "stop"
         yield sse({**start, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
         yield sse({**start, "choices": [], "usage": self._usage(asked, turn)})
         yield "data: [DONE]\n\n"
@@ -102,6 +103,7 @@ class Responses(Wire):
             said=(Said("system", body.get("instructions") or ""), *(said for i in items if (said := self._said(i)))),
             tools=tuple(self._tools([*(body.get("tools") or ()), *added])),
             schema=form["schema"] if form.get("type") == "json_schema" else None,
+            parallel=body.get("parallel_tool_calls") is not False,
         )
 
     def _said(self, item: Json) -> Said | None:
@@ -114,6 +116,8 @@ class Responses(Wire):
             case "function_call_output" | "custom_tool_call_output":
                 return Said("user", results=((item["call_id"], text_of(item["output"])),))
             case "reasoning":
+                if item.get("encrypted_content") not in (None, SIGNATURE):
+                    raise ValueError(f"encrypted content of another: {item['encrypted_content'][:40]!r}")
                 return Said("assistant")
         return None
 
@@ -127,7 +131,7 @@ class Responses(Wire):
 
     def _call(self, call: Call, status: str, arguments: str) -> Json:
         kind, slot = ("custom_tool_call", "input") if call.tool.custom else ("function_call", "arguments")
-        item = {"id": "fc_1", "type": kind, "call_id": call.id, "name": call.tool.name, slot: arguments}
+        item = {"id": f"fc_{call.id}", "type": kind, "call_id": call.id, "name": call.tool.name, slot: arguments}
         return {**item, "status": status, **({"namespace": call.tool.namespace} if call.tool.namespace else {})}
 
     def _text(self, turn: Turn) -> Json:
@@ -140,9 +144,7 @@ class Responses(Wire):
             items.append({"id": "rs_1", "type": "reasoning", "summary": [summary], "encrypted_content": SIGNATURE})
         message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed"}
         items.append({**message, "content": [self._text(turn)]})
-        if turn.call:
-            items.append(self._call(turn.call, "completed", turn.call.arguments))
-        return items
+        return [*items, *(self._call(call, "completed", call.arguments) for call in turn.calls)]
 
     def _response(self, asked: Asked, turn: Turn | None) -> Json:
         """`turn`: None where it has only begun."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ class Anthropic(Wire):
             ),
             schema=form.get("schema"),
             thinks=(body.get("thinking") or {}).get("type", "disabled") != "disabled",
+            parallel=not (body.get("tool_choice") or {}).get("disable_parallel_tool_use"),
         )
 
     def _said(self, message: Json) -> Said:
@@ -50,7 +52,7 @@ class Anthropic(Wire):
         if turn.thoughts and asked.thinks:
             blocks.append({"type": "thinking", "thinking": turn.thoughts, "signature": SIGNATURE})
         blocks.append({"type": "text", "text": turn.text})
-        if call := turn.call:
+        for call in turn.calls:
             made = json.loads(call.arguments)
             blocks.append({"type": "tool_use", "id": f"toolu_{call.id}", "name": call.tool.name, "input": made})
         return blocks
@@ -63,7 +65,7 @@ class Anthropic(Wire):
             "role": "assistant",
             "model": asked.model,
             "content": self._blocks(asked, turn),
-            "stop_reason": "tool_use" if turn.call else "end_turn",
+            "stop_reason": "tool_use" if turn.calls else "end_turn",
             "stop_sequence": None,
             "usage": {
                 "input_tokens": n.input,
@@ -73,7 +75,7 @@ class Anthropic(Wire):
             },
         }
 
-    def _deltas(self, block: Json, turn: Turn) -> Iterator[Json]:
+    def _deltas(self, block: Json) -> Iterator[Json]:
         match block["type"]:
             case "thinking":
                 for piece in pieces(block["thinking"]):
@@ -81,8 +83,8 @@ class Anthropic(Wire):
                 yield {"type": "signature_delta", "signature": block["signature"]}
             case "text":
                 yield from ({"type": "text_delta", "text": piece} for piece in pieces(block["text"]))
-            case "tool_use" if turn.call:
-                for piece in ["", *pieces(turn.call.arguments)]:
+            case "tool_use":
+                for piece in ["", *pieces(json.dumps(block["input"], ensure_ascii=False))]:
                     yield {"type": "input_json_delta", "partial_json": piece}
 
     def _events(self, asked: Asked, turn: Turn) -> Iterator[Json]:
@@ -95,7 +97,7 @@ class Anthropic(Wire):
             start = {name: value if name == "type" else empty.get(name, value) for name, value in block.items()}
             yield {"type": "content_block_start", "index": index, "content_block": start}
             yield {"type": "ping"}
-            for delta in self._deltas(block, turn):
+            for delta in self._deltas(block):
                 yield {"type": "content_block_delta", "index": index, "delta": delta}
             yield {"type": "content_block_stop", "index": index}
         stop = {"stop_reason": message["stop_reason"], "stop_sequence": None}
@@ -115,6 +117,10 @@ class Anthropic(Wire):
 def either(body: Json, *names: str) -> Any:
     """The value under the first of several spellings; None where there is none."""
     return next((body[name] for name in names if body.get(name) is not None), None)
+
+
+# What a call's signature may be: our own, or what Gemini takes for a call that another model made.
+SIGNATURES = (SIGNATURE, base64.b64encode(b"skip_thought_signature_validator").decode())
 
 
 class Gemini(Wire):
@@ -144,6 +150,8 @@ class Gemini(Wire):
     def _said(self, content: Json, n: int) -> Said:
         parts = content["parts"]
         calls = [part for part in parts if "functionCall" in part]
+        if calls and calls[0].get("thoughtSignature") not in SIGNATURES:
+            raise ValueError(f"contents[{n}]: function call is missing a thought_signature")
         results = [part["functionResponse"] for part in parts if "functionResponse" in part]
         return Said(
             {"model": "assistant", "user": "user"}[content.get("role", "user")],
@@ -161,9 +169,9 @@ class Gemini(Wire):
         if asked.thinks:
             yield from ([{"text": piece, "thought": True}] for piece in pieces(turn.thoughts))
         yield from ([{"text": piece}] for piece in pieces(turn.text))
-        if call := turn.call:
-            made = {"name": call.tool.name, "args": json.loads(call.arguments)}
-            yield [{"functionCall": made, "thoughtSignature": SIGNATURE}]
+        for n, call in enumerate(turn.calls):
+            made = {"functionCall": {"name": call.tool.name, "args": json.loads(call.arguments)}}
+            yield [made if n else {**made, "thoughtSignature": SIGNATURE}]  # the first of a step has it
 
     def _chunk(self, asked: Asked, parts: list[Json]) -> Json:
         candidate = {"index": 0, "content": {"role": "model", "parts": parts}}
@@ -237,21 +245,19 @@ class Ollama(Wire):
         spent = {"total_duration": 9, "load_duration": 1, "prompt_eval_duration": 3, "eval_duration": 5}
         return {"done": True, "done_reason": "stop", **spent, "prompt_eval_count": n.input, "eval_count": n.output}
 
-    def _calls(self, call: Call | None) -> Json:
-        if call is None:
-            return {}
-        return {"tool_calls": [{"function": {"name": call.tool.name, "arguments": json.loads(call.arguments)}}]}
+    def _call(self, call: Call) -> Json:
+        return {"function": {"name": call.tool.name, "arguments": json.loads(call.arguments)}}
 
     def whole(self, asked: Asked, turn: Turn) -> Json:
         thoughts = {"thinking": turn.thoughts} if turn.thoughts and asked.thinks else {}
-        line = self._line(asked, content=turn.text, **thoughts, **self._calls(turn.call))
+        calls = {"tool_calls": [self._call(call) for call in turn.calls]} if turn.calls else {}
+        line = self._line(asked, content=turn.text, **thoughts, **calls)
         return {**line, **self._end(asked, turn)}
 
     def stream(self, asked: Asked, turn: Turn) -> Iterator[str]:
         lines = [self._line(asked, thinking=piece) for piece in pieces(turn.thoughts) if asked.thinks]
         lines += [self._line(asked, content=piece) for piece in pieces(turn.text)]
-        if turn.call:
-            lines.append(self._line(asked, **self._calls(turn.call)))
+        lines += [self._line(asked, tool_calls=[self._call(call)]) for call in turn.calls]
         lines.append({**self._line(asked), **self._end(asked, turn)})
         yield from (json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 

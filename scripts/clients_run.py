@@ -25,9 +25,10 @@ from scripts.clients_server import Exchange, Model, serving
 from scripts.clients_table import MODEL, Client
 from scripts.demo import Proxy, free_port
 
+HERE = Path(__file__).resolve().parent
 PATIENCE = 150.0  # seconds for one client
-# Known upstream under the client's own name: as gpt-5.5 it takes freeform tools as they are, as itself only functions.
-SAME_NAME = (MODEL, "gpt-5.5")
+# What the model is called upstream: a newer Gemini wants its signatures back. As gpt-5.5 it takes freeform tools.
+UPSTREAM_NAMES = {"gemini": "gemini-3-scripted"}
 MANY = 12  # more requests than this in one run: it went round in circles
 
 
@@ -58,12 +59,12 @@ class Link:
 def linked(upstream: str, folder: Path) -> Iterator[Link]:
     folder.mkdir(parents=True)
     with serving(upstream) as model:
-        port = free_port()
+        port, own = free_port(), UPSTREAM_NAMES.get(upstream, MODEL)
         config = {
             "listen": f"127.0.0.1:{port}",
             "auth": {"mode": "none"},
             "upstreams": {"scripted": {"protocol": upstream, "base_url": model.url, "api_key": {"value": "any-key"}}},
-            "models": {name: f"scripted/{name}" for name in SAME_NAME} | {"*": f"scripted/{MODEL}"},
+            "models": {MODEL: f"scripted/{own}", "gpt-5.5": "scripted/gpt-5.5", "*": f"scripted/{own}"},
             "logging": {"level": "info", "format": "json", "file": "link.jsonl"},
         }
         path = folder / "llm-link.yaml"  # JSON is YAML
@@ -123,7 +124,7 @@ def execute(words: list[str], env: dict[str, str], work: str) -> Ended:
 
 def run(client: Client, link: Link, install: Path) -> Result:
     folder = link.folder / re.sub(r"\W+", "-", client.name)
-    names = {"url": link.proxy.url, "model": client.model, "bin": str(install)}
+    names = {"url": link.proxy.url, "model": client.model, "here": str(HERE)}
     for name in ("home", "work"):
         (folder / name).mkdir(parents=True)
         names[name] = str(folder / name)
@@ -157,11 +158,12 @@ def troubles_of_client(client: Client, ended: Ended, work: Path) -> Iterator[str
         yield f"did not end within {PATIENCE:.0f} s"
     elif ended.code:
         yield f"ended with {ended.code}: {last_line(ended.output)}"
-    file = work / "hello.txt"
-    if not file.exists():
-        yield "made no file"
-    elif file.read_text("utf-8", "replace") != CONTENT + "\n":
-        yield f"the file holds {file.read_text('utf-8', 'replace')[:80]!r}"
+    for name in client.makes:
+        file = work / name
+        if not file.exists():
+            yield f"made no {name}"
+        elif file.read_text("utf-8", "replace") != CONTENT + "\n":
+            yield f"{name} holds {file.read_text('utf-8', 'replace')[:80]!r}"
 
 
 def troubles_of_model(exchanges: list[Exchange], ended: Ended) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The clients that LLM Link is tried with: what is installed, at which version, and how each is run without a person.
 
-In words, environment and files stands `$url` for the proxy, `$home` for the client's own home, `$work` for the empty
-folder that it works in, `$model` for the model's name, `$task` for what it is asked, `$bin` for the installed programs.
+In words, environment and files `$url` stands for the proxy, `$home` for the client's own home, `$work` for the empty
+folder that it works in, `$model` for the model's name, `$task` for what it is asked, `$here` for this file's folder.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ NPM = {
     "@qwen-code/qwen-code": "0.24.4",
     "opencode-ai": "1.18.33",
 }
-# a venv's name -> what is in it
+# a venv's name -> what is in it; the first gives the client its version
 PYTHON = {
     "aider": {"aider-chat": "0.86.2"},
-    "llm": {"llm": "0.36", "llm-anthropic": "0.25", "llm-ollama": "0.19.1"},
+    "llm": {"llm": "0.36", "llm-anthropic": "0.30", "llm-ollama": "0.19.1"},
     "ollama": {"ollama": "0.6.3"},
 }
+BELOW = {"aider": (3, 13)}  # venvs that no newer Python can make
 
 MODEL = "scripted-model"
 
@@ -39,6 +40,7 @@ class Client:
     env: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)  # under its home
     model: str = MODEL
+    makes: tuple[str, ...] = ("hello.txt", "hello.txt.more")
 
     @property
     def title(self) -> str:
@@ -136,6 +138,56 @@ def qwen_code(auth: str, wire: str, env: dict[str, str]) -> Client:
     )
 
 
+def aider(kind: str, wire: str, env: dict[str, str]) -> Client:
+    """It has no tools: its model writes edit blocks, and is told where one does not fit."""
+    switches = "--yes-always --no-git --no-check-update --analytics-disable --no-show-model-warnings --no-pretty"
+    words = f"aider --model {kind}/$model {switches} --edit-format diff --map-tokens 0 --message $task hello.txt"
+    return Client(
+        f"aider, {wire}", "aider", wire, tuple(words.split()), {"LITELLM_LOCAL_MODEL_COST_MAP": "True", **env}
+    )
+
+
+LLM_MODELS = f"""
+- {{model_id: link-openai-chat, model_name: {MODEL}, api_base: $url/v1, api_key_name: link, supports_tools: true}}
+- model_id: link-openai-responses
+  model_name: {MODEL}
+  api_base: $url/v1
+  api_key_name: link
+  supports_tools: true
+  responses: true
+"""
+LLM_TOOL = '''
+def write_file(file_path: str, content: str) -> str:
+    """Write a file"""
+    return f"{open(file_path, 'w').write(content)} characters are in the file"
+'''
+
+
+def llm(wire: str, model: str) -> Client:
+    return Client(
+        f"llm, {wire}",
+        "llm",
+        wire,
+        ("llm", "--functions", "$home/tools.py", "-m", "$model", "$task"),
+        {
+            "LLM_USER_PATH": "$home/llm",
+            "ANTHROPIC_BASE_URL": "$url",
+            "ANTHROPIC_API_KEY": "any",
+            "OLLAMA_HOST": "$url",
+        },
+        {
+            "llm/extra-openai-models.yaml": LLM_MODELS,
+            "llm/keys.json": json.dumps({"link": "any"}),
+            "tools.py": LLM_TOOL,
+        },
+        model,
+    )
+
+
+OLLAMA_SDK = Client(
+    "Ollama SDK", "ollama", "ollama", ("python", "$here/clients_ollama.py", "$model", "$task"), {"OLLAMA_HOST": "$url"}
+)
+
 CLIENTS = (
     codex("Codex CLI", MODEL),
     codex("Codex CLI, apply_patch", "gpt-5.5"),
@@ -149,4 +201,13 @@ CLIENTS = (
     qwen_code("openai", "openai-chat", {"OPENAI_BASE_URL": "$url/v1", "OPENAI_API_KEY": "any"}),
     qwen_code("anthropic", "anthropic", {"ANTHROPIC_BASE_URL": "$url", "ANTHROPIC_API_KEY": "any"}),
     qwen_code("gemini", "gemini", {"GOOGLE_GEMINI_BASE_URL": "$url", "GEMINI_API_KEY": "any"}),
+    aider("openai", "openai-chat", {"OPENAI_API_BASE": "$url/v1", "OPENAI_API_KEY": "any"}),
+    aider("anthropic", "anthropic", {"ANTHROPIC_API_BASE": "$url", "ANTHROPIC_API_KEY": "any"}),
+    aider("gemini", "gemini", {"GEMINI_API_BASE": "$url/v1beta", "GEMINI_API_KEY": "any"}),
+    aider("ollama_chat", "ollama", {"OLLAMA_API_BASE": "$url"}),
+    llm("openai-chat", "link-openai-chat"),
+    llm("openai-responses", "link-openai-responses"),
+    llm("anthropic", "anthropic/claude-sonnet-4-5"),
+    llm("ollama", f"ollama/{MODEL}"),
+    OLLAMA_SDK,
 )

@@ -47,7 +47,7 @@ class Count:
 
 
 def count(asked: Asked, turn: Turn) -> Count:
-    arguments = turn.call.arguments if turn.call else ""
+    arguments = "".join(call.arguments for call in turn.calls)
     thought = len(turn.thoughts) // 4
     return Count(
         7 + sum(len(said.text) for said in asked.said) // 4, thought + len(turn.text + arguments) // 4, thought

@@ -27,6 +27,7 @@ ROWS = [
     ("POST /gemini/v1beta/models/x:countTokens", "count_tokens gemini"),
     ("POST /v1beta/models/x:embedContent", "unbuilt gemini"),
     ("POST /v1beta/models/x:doSomethingElse", "unknown gemini"),
+    ("POST /models/x:streamGenerateContent", "unknown gemini"),
     ("POST /openai/v1/models/x:generateContent", "unknown openai-chat"),
     ("POST /api/chat", "generate ollama"),
     ("POST /ollama/api/generate", "generate ollama"),
