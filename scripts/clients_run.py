@@ -21,14 +21,18 @@ import httpx
 
 from scripts.clients_install import path_of
 from scripts.clients_model import CONTENT, DONE, TASK
+from scripts.clients_others import WIRES
 from scripts.clients_server import Exchange, Model, serving
 from scripts.clients_table import MODEL, Client
 from scripts.demo import Proxy, free_port
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 150.0  # seconds for one client
-# What the model is called upstream: a newer Gemini wants its signatures back. As gpt-5.5 it takes freeform tools.
-UPSTREAM_NAMES = {"gemini": "gemini-3-scripted"}
+# What the model is called upstream, since a name has its quirks: gpt-5.5 takes freeform tools, and Gemini wants
+# signatures back from 3 on.
+TARGETS = {name: {MODEL: MODEL, "*": MODEL} for name in WIRES}
+TARGETS["openai-chat"]["gpt-5.5"] = "gpt-5.5"
+TARGETS["gemini"] = {MODEL: "gemini-3-scripted", "*": "gemini-3-scripted"}
 MANY = 12  # more requests than this in one run: it went round in circles
 
 
@@ -59,12 +63,12 @@ class Link:
 def linked(upstream: str, folder: Path) -> Iterator[Link]:
     folder.mkdir(parents=True)
     with serving(upstream) as model:
-        port, own = free_port(), UPSTREAM_NAMES.get(upstream, MODEL)
+        port = free_port()
         config = {
             "listen": f"127.0.0.1:{port}",
             "auth": {"mode": "none"},
             "upstreams": {"scripted": {"protocol": upstream, "base_url": model.url, "api_key": {"value": "any-key"}}},
-            "models": {MODEL: f"scripted/{own}", "gpt-5.5": "scripted/gpt-5.5", "*": f"scripted/{own}"},
+            "models": {name: f"scripted/{own}" for name, own in TARGETS[upstream].items()},
             "logging": {"level": "info", "format": "json", "file": "link.jsonl"},
         }
         path = folder / "llm-link.yaml"  # JSON is YAML
