@@ -30,6 +30,7 @@ from .unpacking import Unpacker
 
 Transform = Callable[[Event], Sequence[Event]]
 
+LOADS = "loads"  # in a request's extra: there is no prompt, the model shall be made ready for one
 _EMULATED: Rule = ("reject", "info", "info")
 
 
@@ -88,8 +89,10 @@ class Bridge:
         """Whether the answer is known to be empty, so that no upstream needs to be asked: an Ollama client loads the
         model, or an Anthropic client fills a cache that the target has not."""
         asked = self.asked
-        if asked is None or not asked.messages:
-            return asked is not None
+        if asked is None:
+            return False
+        if LOADS in asked.extra.get(self.client.NAME, {}):
+            return True
         if asked.max_output != 0 or self.upstream.PREWARM:
             return False
         why = "the target cannot be made to read a prompt and write nothing; it was not asked"
@@ -115,6 +118,9 @@ class Bridge:
         losses: list[Loss] = []
         if request.n > 1:
             losses.append(Loss("n", "dropped", "a translated answer is one answer", BALANCED_REJECT))
+            request = msgspec.structs.replace(request, n=1)
+        if request.n > 1:
+            losses.append(Loss("n", "dropped", "one answer is translated", BALANCED_REJECT))
             request = msgspec.structs.replace(request, n=1)
         if request.stop and (not self.upstream.STOP or "stop" in self.traits.drop):
             self._transforms.append(StopCutter(request.stop))

@@ -103,10 +103,11 @@ _WIRE: dict[str, dict[str, str]] = {
 
 def told(losses: Iterable[Loss], client: str) -> list[Loss]:
     """The losses with the names that a client of this protocol gave its fields."""
-    return [loss if (path := _named(loss.path, client)) == loss.path else replace(loss, path=path) for loss in losses]
+    return [loss if (path := named(loss.path, client)) == loss.path else replace(loss, path=path) for loss in losses]
 
 
-def _named(path: str, client: str) -> str:
+def named(path: str, client: str) -> str:
+    """A path of a loss with the names that a client of this protocol gives its fields."""
     head = path[: next((at for at, char in enumerate(path) if char in ".["), len(path))]
     neutral = _NEUTRAL.get(head, head)
     wire = _WIRE[client].get(neutral, head)

@@ -30,7 +30,7 @@ _encode = msgspec.json.Encoder().encode
 
 def ensure_object(schema: Schema | None) -> Schema:
     """A schema whose root is an object with properties, as every provider wants it of a tool."""
-    if schema and schema.get("type") == "object" and "properties" in schema:
+    if schema and schema.get("type") == "object" and isinstance(schema.get("properties"), dict):
         return schema
     return {**(schema or {}), "type": "object", "properties": _properties(schema or {})}
 

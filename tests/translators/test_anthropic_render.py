@@ -361,9 +361,15 @@ def test_a_choice_without_tools_is_left_out() -> None:
 def test_a_tool_of_another_provider() -> None:
     search = HostedTool("web_search", "web_search", "openai-chat", {})
     body, losses = send(tools=[search, Tool("a")], tool_choice=ToolChoice("auto"))
+    assert [tool["name"] for tool in body["tools"]] == ["web_search", "a"]
+    body, losses = send(tools=[search, Tool("a")], tool_choice=ToolChoice("auto"), traits=Traits(search=False))
     assert [tool["name"] for tool in body["tools"]] == ["a"]
     assert losses[-1].rule == STRICT_REJECT
-    body, losses = send(tools=[search], tool_choice=ToolChoice("required"))
+    forced = Reasoning("high", 2000)
+    body, losses = send(
+        tools=[search], tool_choice=ToolChoice("required"), traits=Traits(search=False), reasoning=forced
+    )
+    assert body["thinking"]["budget_tokens"] == 2000, "there is nothing left that could be forced"
     assert "tools" not in body and "tool_choice" not in body
     assert losses[-1].rule == BALANCED_REJECT
 

@@ -34,7 +34,8 @@ from translators.schema import for_gemini, from_openapi
 SEED = Seed("a" * 24, 1)
 ASKED = Request(model="asked", reasoning=Reasoning("auto", None, True))
 SIGNED = {"gemini": {"signature": "c2ln"}}
-ARRAY = gemini.parse_request(Wire("/v1/models/asked:streamGenerateContent", b'{"contents": []}'))
+ARRAY_BODY = b'{"contents": [{"parts": [{"text": "Hi"}]}]}'
+ARRAY = gemini.parse_request(Wire("/v1/models/asked:streamGenerateContent", ARRAY_BODY))
 
 
 def chunk(*parts: Any, finish: str | None = None, **more: Any) -> dict[str, Any]:

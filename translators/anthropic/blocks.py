@@ -28,6 +28,7 @@ from ..model import (
     ToolResult,
 )
 from ..policy import INFO, STRICT_REJECT, STRICT_REJECT_WARN
+from ..unpacked import unpacked
 from .media import Target, flat_text, note, parse_document, parse_image, render_audio, render_file, render_image
 from .wire import (
     NAME,
@@ -125,7 +126,7 @@ def call_side(block: Block) -> Extra:
 def _tool_result(block: Block, whole: Whole) -> ToolResult:
     content = block.content
     if isinstance(content, str):
-        parts: tuple[Part, ...] = (Text(content),) if content else ()
+        parts: tuple[Part, ...] = tuple(unpacked(content) or [Text(content)]) if content else ()
     elif isinstance(content, list):
         try:
             parts = parse_blocks(content, whole)

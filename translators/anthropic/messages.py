@@ -20,6 +20,7 @@ from ..body import typed
 from ..codec import Traits
 from ..model import BadRequest, Extra, Message, Opaque, Part, Role, Text, Thinking, ToolCall, ToolResult
 from ..policy import INFO, WARN, Loss, Rule
+from ..speakers import nameless
 from ..turns import settle
 from .blocks import BILLING, Whole, parse_blocks, render_part, text_block
 from .media import Target
@@ -133,6 +134,7 @@ class Conversation:
     def __init__(self, messages: Sequence[Message], traits: Traits, losses: list[Loss]) -> None:
         self._traits, self._losses = traits, losses
         self._target = Target(traits, losses)
+        messages = nameless(messages, losses)
         lead = next((n for n, message in enumerate(messages) if message.role not in _OPERATOR), len(messages))
         aside: list[Part] = []
         self.system = self._hoisted(messages[:lead], aside)

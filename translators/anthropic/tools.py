@@ -212,6 +212,8 @@ def render_tools(request: Request, choice: Choice, traits: Traits, losses: list[
 
 def _check_choice(choice: Choice, names: set[str], losses: list[Loss]) -> None:
     """A tool that is not declared cannot be chosen."""
+    if not names:
+        choice.wire, choice.forced, choice.reminder = None, False, ""
     if choice.wire is not None and choice.wire["type"] == "tool" and choice.wire["name"] not in names:
         why = "it names a tool that is not among those declared to the target"
         losses.append(Loss("tool_choice", "dropped", why, BALANCED_REJECT))

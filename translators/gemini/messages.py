@@ -33,6 +33,7 @@ from ..model import (
 )
 from ..names import fit_call_id
 from ..policy import INFO, STRICT_REJECT_WARN, WARN, Loss
+from ..speakers import nameless
 from ..turns import joined, settle
 from .media import parse_file, parse_inline, render_media
 from .reasoning import LEVEL
@@ -45,6 +46,7 @@ from .wire import (
     Json,
     WireCall,
     WireContent,
+    WireInstruction,
     WirePart,
     WireResult,
     encode,
@@ -61,6 +63,8 @@ def parse_messages(fields: Mapping[str, Raw]) -> list[Message]:
     if "contents" not in fields:
         raise BadRequest("contents is required", "contents")
     contents: list[WireContent] = typed(fields, "contents", CONTENTS)
+    if not contents:
+        raise BadRequest("contents must not be empty", "contents")
     return [*_system(fields), *_Parser(fields["contents"]).parse(contents)]
 
 
@@ -68,8 +72,16 @@ def _system(fields: Mapping[str, Raw]) -> list[Message]:
     if "systemInstruction" not in fields:
         return []
     said = typed(fields, "systemInstruction", SYSTEM)
-    texts = [said] if isinstance(said, str) else [part.text for part in said.all if part.text]
+    texts = [text for one in (said if isinstance(said, list) else [said]) for text in _texts(one)]
     return [Message("system", tuple(map(Text, texts)))] if texts else []
+
+
+def _texts(said: WireInstruction) -> list[str]:
+    """The texts of a content, of a part or of a bare string: clients send each of them, or a list."""
+    if isinstance(said, str):
+        return [said]
+    parts = [said.text] if said.text is not None else [part.text for part in said.all]
+    return [text for text in parts if text]
 
 
 class _Parser:
@@ -217,6 +229,7 @@ _CONTINUE = {"role": "user", "parts": [{"text": "Continue."}]}
 
 def render_messages(messages: Sequence[Message], traits: Traits, losses: list[Loss]) -> tuple[list[str], list[Json]]:
     """The texts of the system instruction, and the contents."""
+    messages = nameless(messages, losses)
     lead = 0
     while lead < len(messages) and messages[lead].role in ("system", "developer"):
         lead += 1
@@ -238,6 +251,7 @@ def _words(message: Message, losses: list[Loss]) -> str:
         if not isinstance(part, Text):
             why = "an operator's message holds only text"
             losses.append(Loss("system", "omitted", why, STRICT_REJECT_WARN))
+            texts.append(f"[{type(part).__name__.lower()}]")
         elif part.text and not part.extra.get("anthropic", {}).get("billing"):
             texts.append(part.text)
             if part.cache is not None:
@@ -275,7 +289,10 @@ class _Renderer:
         out = self._out
         if not out or out[0]["role"] == "model":
             out.insert(0, _FIRST)
-        if out[-1]["role"] == "model" and not self._traits.prefill:
+        if out[-1]["role"] == "model" and self._traits.prefill:
+            why = "not every model continues a turn of its own"
+            self._losses.append(Loss("messages", "approximated", why, WARN))
+        elif out[-1]["role"] == "model":
             why = "the model does not continue a turn of its own; it was asked to go on"
             self._losses.append(Loss("messages", "approximated", why, STRICT_REJECT_WARN))
             out.append(_CONTINUE)

@@ -187,6 +187,15 @@ class WireContent(Struct, rename="camel"):
         return parts if isinstance(parts, list) else [] if parts is None else [parts]
 
 
+class WireInstructions(WireContent, rename="camel"):
+    """A content, or one of its parts where the content was left out."""
+
+    text: str | None = None
+
+
+WireInstruction = WireInstructions | str
+
+
 class WireDeclaration(Struct, rename="camel"):
     name: str
     description: str | None = None
@@ -222,7 +231,9 @@ class WireFormat(Struct, rename="camel"):
 
 
 CONTENTS: msgspec.json.Decoder[list[WireContent]] = msgspec.json.Decoder(list[WireContent])
-SYSTEM: msgspec.json.Decoder[WireContent | str] = msgspec.json.Decoder(WireContent | str)
+SYSTEM: msgspec.json.Decoder[list[WireInstruction] | WireInstruction] = msgspec.json.Decoder(
+    list[WireInstruction] | WireInstruction
+)
 TOOLS: msgspec.json.Decoder[list[dict[str, Raw]]] = msgspec.json.Decoder(list[dict[str, Raw]])
 DECLARATIONS: msgspec.json.Decoder[list[WireDeclaration]] = msgspec.json.Decoder(list[WireDeclaration])
 TOOL_CONFIG: msgspec.json.Decoder[WireToolConfig] = msgspec.json.Decoder(WireToolConfig)

@@ -32,6 +32,7 @@ from ..model import (
 )
 from ..names import made_id
 from ..policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT_WARN, WARN, Loss, Rule
+from ..speakers import nameless
 from ..turns import settle
 from .answer import image_of
 from .wire import MESSAGES, NAME, Json, WireCall, WireMessage, arguments_of
@@ -128,7 +129,7 @@ def _content(wire: WireMessage) -> list[Part]:
 
 def render_messages(request: Request, traits: Traits, losses: list[Loss], hint: str = "") -> list[Json]:
     """The conversation. `hint` is something for the operator's message to say, at its end."""
-    messages = settle(request.messages, losses, merge=False)
+    messages = settle(nameless(request.messages, losses), losses, merge=False)
     renderer = _Renderer(traits, losses)
     lead = 0
     while lead < len(messages) and messages[lead].role in ("system", "developer"):
@@ -136,6 +137,8 @@ def render_messages(request: Request, traits: Traits, losses: list[Loss], hint: 
     renderer.lead(messages[:lead], hint)
     for index in range(lead, len(messages)):
         renderer.message(messages[index], f"messages[{index}]")
+    if not renderer.out:
+        renderer.out.append({"role": "user", "content": ""})  # without messages the model would be loaded and no more
     if messages and messages[-1].role == "assistant" and not traits.prefill:
         why = "the model does not continue an assistant message; it was asked to go on"
         losses.append(Loss("messages", "approximated", why, STRICT_REJECT_WARN))

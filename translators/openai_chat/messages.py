@@ -34,6 +34,7 @@ from ..model import (
 )
 from ..policy import INFO, STRICT_REJECT_WARN, WARN, Losses
 from ..turns import settle
+from ..unpacked import unpacked
 from .parts import Json, mark_of, parse_content, render_media, summary
 from .reasoning import call_side, details_of, reasoning_text
 from .wire import MESSAGES, NAME, WireCall, WireFunction, WireMessage, dumps
@@ -145,7 +146,7 @@ class _Parser:
     def _result_parts(self, wire: WireMessage, index: int) -> list[Part]:
         content = wire.content
         if content is None or isinstance(content, str):
-            return [Text(content)] if content else []
+            return (unpacked(content) or [Text(content)]) if content else []
         if isinstance(content, list):
             return self._content(wire, index)
         return [Text(dumps(content))]  # some clients send the result's object, or a bare number
@@ -229,6 +230,8 @@ class _Renderer:
 
     def finish(self, messages: Sequence[Message]) -> None:
         self._flush()
+        if not self.out:
+            self._put_user([])  # a conversation of nothing is one still
         last = messages[-1] if messages else None
         if last is not None and last.role == "assistant" and not self._traits.prefill:
             why = "the model does not continue an assistant message; it was asked to go on"

@@ -18,7 +18,7 @@ from ..foreign import untold
 from ..hosted import CLIENT_TOOLS, family_of, loss_rule
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses
-from ..schema import is_strict
+from ..schema import ensure_object, is_strict
 from .parts import Json, mark_of
 from .wire import (
     CHOICE,
@@ -35,8 +35,6 @@ from .wire import (
 
 FIELDS = ("tools", "functions", "tool_choice", "function_call", "web_search_options")
 LEGACY = "legacy"  # in a tool's extra: the client spoke of `functions`
-
-EMPTY_SCHEMA: Json = {"type": "object", "properties": {}}
 
 # ------------------------------------------------------------------------------------------------ wire to neutral
 
@@ -184,7 +182,7 @@ def _tool(tool: Tool, path: str, traits: Traits, losses: Losses) -> Json:
         losses.add("cache_control", "dropped", "the target takes no cache breakpoints on tools", INFO)
     if tool.custom:
         return {"type": "custom", "custom": _with_description(tool, _custom_format(tool))}
-    function = _with_description(tool, {"parameters": _schema(tool.schema)})
+    function = _with_description(tool, {"parameters": ensure_object(tool.schema)})
     if tool.strict:
         if not traits.strict_tools:
             losses.add(f"{path}.strict", "dropped", "the target cannot hold to a schema strictly", STRICT_REJECT)
@@ -205,15 +203,6 @@ def _with_description(tool: Tool, rest: Json) -> Json:
 
 def _custom_format(tool: Tool) -> Json:
     return {"format": {"type": "grammar", "grammar": tool.grammar}} if tool.grammar else {}
-
-
-def _schema(schema: Json | None) -> Json:
-    """OpenAI refuses an object without `properties`, and a root that is no object."""
-    if not schema:
-        return EMPTY_SCHEMA
-    if schema.get("type") == "object" and "properties" in schema:
-        return schema
-    return {**schema, "type": "object", "properties": schema.get("properties") or {}}
 
 
 def _say_choice(request: Request, tools: Mapping[str, Json], traits: Traits, losses: Losses, out: Json) -> None:

@@ -30,6 +30,7 @@ from ..model import (
     ToolResult,
 )
 from ..names import made_id
+from ..unpacked import unpacked
 from . import local
 from .parts import Content, parse_content
 from .wire import (
@@ -49,6 +50,7 @@ from .wire import (
 SEARCH = "tool_search"  # the one tool of Responses' own that the client runs and whose form is a call's
 
 Given = Mapping[str, Raw]
+_ELSEWHERE = ("previous_response_id", "conversation", "prompt")  # where else there may be something to answer
 _OPERATORS = ("system", "developer")
 
 
@@ -64,9 +66,11 @@ def parse_input(fields: Given) -> _Reader:
         else:
             for index, raw in enumerate(given):
                 reader.item(raw, f"input[{index}]")
-    elif not any(name in fields for name in ("previous_response_id", "conversation", "prompt")):
+    elif not any(name in fields for name in _ELSEWHERE):
         raise BadRequest("input is required", "input")
     reader.flush()
+    if not reader.out and not any(name in fields for name in _ELSEWHERE):
+        raise BadRequest("input must not be empty", "input")
     return reader
 
 
@@ -183,6 +187,8 @@ _INPUT_ONLY = frozenset({"compaction_trigger", "item_reference", "mcp_approval_r
 def _output(output: Any, path: str, raw: Raw) -> list[Part]:
     if output is None or output == "":
         return []
+    if isinstance(output, str) and (parts := unpacked(output)) is not None:
+        return parts
     if isinstance(output, str | list):
         return parse_content(output, path, lambda: generic(raw)["output"])
     return [Text(dumps(output))]  # some clients send the result's object, or a bare number

@@ -27,6 +27,7 @@ from ..model import (
     ToolResult,
 )
 from ..policy import INFO, STRICT_REJECT_WARN, WARN, Loss, Losses
+from ..speakers import nameless
 from ..turns import settle
 from .parts import render_citations, render_input, summary
 from .wire import NAME, Json, own
@@ -36,18 +37,18 @@ _BREAK = "\n\n"
 
 def render_messages(request: Request, stored: bool, traits: Traits, losses: Losses) -> tuple[str, list[Json]]:
     """`instructions` ("" for none) and `input`. `stored`: the upstream knows the ids of earlier items."""
-    messages = request.messages
+    found: list[Loss] = []
+    messages = nameless(request.messages, found)
     if request.previous_id is None:  # else calls may have been made in what the upstream remembers
-        settled: list[Loss] = []
-        messages = settle(messages, settled, merge=False)
-        for loss in settled:
-            losses.add(loss.path, loss.code, loss.why, loss.rule)
+        messages = settle(messages, found, merge=False)
+    for loss in found:
+        losses.add(loss.path, loss.code, loss.why, loss.rule)
     renderer = _Renderer(stored, traits, losses)
     lead = 1 if len(messages) > 1 and messages[0].role == "system" else 0
     instructions = renderer.instructions(messages[0]) if lead else ""
     for index in range(lead, len(messages)):
         renderer.message(messages[index], f"messages[{index}]")
-    renderer.finish(messages)
+    renderer.finish(messages, request.previous_id is None)
     return instructions, renderer.out
 
 
@@ -62,13 +63,17 @@ class _Renderer:
             self._losses.add("cache_control", "dropped", "instructions take no cache breakpoints", INFO)
         return _BREAK.join(part.text for part in parts)
 
-    def finish(self, messages: Sequence[Message]) -> None:
+    def finish(self, messages: Sequence[Message], whole: bool) -> None:
         """An answer that was begun; not what stands last because it has to (a trigger of this protocol's own)."""
         last = messages[-1].parts[-1:] if messages and messages[-1].role == "assistant" else ()
-        if not self._traits.prefill and any(isinstance(part, Text) for part in last):
-            why = "the model does not continue an assistant message; it was asked to go on"
+        if any(isinstance(part, Text) for part in last):
+            asked = "" if self._traits.prefill else "; it was asked to go on"
+            why = f"the model does not continue an assistant message{asked}"
             self._losses.add("messages", "approximated", why, STRICT_REJECT_WARN)
-            self._put("user", [{"type": "input_text", "text": "Continue."}])
+            if asked:
+                self._put("user", [{"type": "input_text", "text": "Continue."}])
+        if not self.out and whole:
+            self._put("user", [{"type": "input_text", "text": ""}])  # a conversation of nothing is one still
 
     def message(self, message: Message, path: str) -> None:
         match message.role:
