@@ -187,8 +187,11 @@ class Exchange:
 
     @property
     def warnings(self) -> Sequence[Loss]:
-        bridge = self.attempts[-1].bridge if self.attempts else None
-        return bridge.warnings if bridge is not None else ()
+        attempt = self.attempt
+        if attempt is None or attempt.bridge is None:
+            return ()
+        late = attempt.answer.warnings if attempt.answer is not None else []
+        return [*attempt.bridge.warnings, *late]
 
     @property
     def tokens_used(self) -> int | None:

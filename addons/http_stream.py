@@ -37,7 +37,7 @@ from addons.encoding import Decompressor, TooLarge, decompressor
 from addons.exchange import Attempt, Exchange, Outgoing, Reply, Wait
 from addons.intake import Commands, Intake, Verdict
 from addons.replies import INTERNAL
-from translators.answer import Head
+from translators.heads import Head
 from translators.model import ApiError
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from mitmproxy import http
 
 from addons import messages
 from addons.exchange import Exchange, Reply
-from translators.answer import Head
+from translators.answer import refused, written
 from translators.bridge import Bridge
 from translators.codec import CountingCodec
 from translators.events import Failure, unfold
+from translators.heads import Head
 from translators.model import ApiError, BadRequest, Request, Response, Usage
 from translators.policy import header as warnings_header
 from translators.tokens import estimate
@@ -65,21 +66,23 @@ def last_error(exchange: Exchange) -> Reply:
     if exchange.surface.purpose == "count_tokens" and error.status in _NO_COUNT:
         return _estimated(exchange)
     answer = attempt.answer if attempt is not None else None
-    reply = answer.reply if answer is not None and answer.reply is not None else exchange.codec.render_error(error)
-    exchange.error, exchange.status = error, reply[0]
-    return Reply(reply[0], {**reply[1], **own_headers(exchange)}, reply[2])
+    exchange.error = error
+    if answer is not None and answer.reply is not None:
+        status, headers, body = answer.reply
+    elif attempt is not None and attempt.bridge is not None and (said := refused(attempt.bridge, error)) is not None:
+        head, body = said
+        status, headers = head.status, head.headers
+    else:
+        status, headers, body = exchange.codec.render_error(error)
+        headers = {**headers, **(answer.limits if answer is not None else {})}
+    exchange.status = status
+    return Reply(status, {**headers, **own_headers(exchange)}, body)
 
 
 def idle(exchange: Exchange, bridge: Bridge) -> Reply:
     """The empty answer to a request that asks for none."""
-    asked, seed, codec = bridge.as_asked(), exchange.seed, exchange.codec
-    answer = Response(reason="length" if asked.max_output == 0 else "end", usage=Usage())
-    if not bridge.stream:
-        head = Head(200, {"content-type": "application/json"}, False)
-        return whole(exchange, head, codec.render_response(answer, asked, seed))
-    encoder = codec.encoder(asked, seed)
-    head = Head(200, {"content-type": encoder.content_type}, False)
-    return whole(exchange, head, b"".join(map(encoder.encode, unfold(answer))))
+    answer = Response(reason="length" if bridge.as_asked().max_output == 0 else "end", usage=Usage())
+    return whole(exchange, *written(bridge, unfold(answer), {}))
 
 
 def refusal(exchange: Exchange, error: ApiError) -> Reply:

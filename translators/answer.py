@@ -15,8 +15,9 @@ import msgspec
 
 from .body import WRONG
 from .codec import Codec, Encoder, ErrorReply, Seed, Traits
-from .events import Event, Failure, Finish, Fold, PartDelta, Start, UsageUpdate, unfold
-from .limits import translate_limits
+from .events import Event, Failure, Finish, Fold, PartDelta, Start, UsageUpdate, fold, unfold
+from .heads import Head, relayed_headers, stream_head, translated_headers, whole_head
+from .meter import ESTIMATED, Meter
 from .model import ApiError, Request, Response, UpstreamFault, Usage
 from .policy import Loss
 from .stream import StreamDecoder
@@ -44,14 +45,6 @@ class Pair(Protocol):
     def transform(self, events: Sequence[Event]) -> Sequence[Event]: ...
 
 
-class Head(msgspec.Struct, frozen=True):
-    """How the answer to the client begins. `streamed`: the body follows in pieces; else it comes in one, at the end."""
-
-    status: int
-    headers: dict[str, str]
-    streamed: bool
-
-
 class Answer:
     """What the upstream answers, on its way to the client.
 
@@ -69,6 +62,7 @@ class Answer:
         self.usage: Usage | None = None
         self.crash: Exception | None = None
         self.done = False
+        self.warnings: list[Loss] = []  # what the client may be told of it, where its head is still to come
         self._mode: _Whole | _Streamed | None = None if 200 <= status < 300 else _Whole(self)
 
     @property
@@ -77,8 +71,8 @@ class Answer:
 
     @property
     def losses(self) -> Sequence[Loss]:
-        """What could not be read in the upstream's stream."""
-        return self._mode.losses if isinstance(self._mode, _Streamed) else ()
+        """What could not be read in the upstream's answer, and what was added to it."""
+        return [*self.warnings, *(self._mode.losses if isinstance(self._mode, _Streamed) else ())]
 
     @property
     def verbatim(self) -> bool:
@@ -125,6 +119,20 @@ class Answer:
         if looks_streamed(self._bridge.upstream.STREAM, kind, data):
             return _Streamed(self)
         return _Whole(self)
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """The upstream's rate limits, as headers of the client's protocol."""
+        bridge = self._bridge
+        return translated_headers(self.headers, bridge.upstream.NAME, bridge.client.NAME, bridge.seed.created)
+
+    def counted(self, events: Sequence[Event], meter: Meter) -> Sequence[Event]:
+        """The events with a usage before the end, which some clients cannot do without: an estimate if need be."""
+        if self.usage is not None or type(events[-1]) is not Finish:
+            return events
+        self.usage = meter.usage(self._bridge.as_asked())
+        self.warnings.append(ESTIMATED)
+        return [*events[:-1], UsageUpdate(self.usage), events[-1]]
 
     def watch(self, events: Sequence[Event]) -> None:
         """Keep the facts that logs, usage and views want."""
@@ -181,31 +189,30 @@ class _Whole:
                 return self._deliver(None, body)
             answer.fail(_unreadable(answer.headers, body))
             return b""
-        answer.watch(unfold(response))
         return self._deliver(response, body)
 
     def _deliver(self, response: Response | None, body: bytes) -> bytes:
         answer, bridge = self._answer, self._answer.bridge
         answer.done = True
+        events: Sequence[Event] = unfold(response) if response is not None else []
+        answer.watch(events)
         if bridge.relay and not bridge.stream:
             answer.head = Head(answer.status, relayed_headers(answer.headers), False)
             return b"".join(self._raw) or body
-        assert response is not None
-        if bridge.relay:  # a stream was asked for, and one body came
-            events: Sequence[Event] = unfold(response)
-        else:
-            events = bridge.transform(unfold(response))
-        asked = bridge.as_asked()
-        if bridge.stream:
-            encoder = bridge.client.encoder(asked, bridge.seed)
-            answer.head = Head(200, _stream_headers(answer, encoder), True)
-            return b"".join([encoder.encode(event) for event in events])
-        answer.head = Head(200, {"content-type": "application/json", **translated_headers(answer)}, False)
-        return bridge.client.render_response(_fold(events), asked, bridge.seed)
+        meter = Meter()
+        meter.add(events)
+        events = answer.counted(events, meter)
+        if not bridge.relay:  # else a stream was asked for, and one body came
+            events = bridge.transform(events)
+        answer.head, out = written(bridge, events, answer.limits)
+        return out
 
     def _error(self, body: bytes) -> bytes:
         answer, bridge = self._answer, self._answer.bridge
         error = bridge.upstream.parse_error(answer.status, answer.headers, body)
+        if 300 <= answer.status < 400:  # followed nowhere: the key would go along
+            message = f"the upstream redirects to another address (status {answer.status}), which is not followed"
+            error = ApiError(502, "server", message)
         if bridge.relay and answer.status >= 400 and _is_json(body):
             raw = b"".join(self._raw) or body
             answer.reply = (answer.status, relayed_headers(answer.headers), raw)
@@ -220,11 +227,19 @@ class _Whole:
         return b""
 
 
-def _fold(events: Sequence[Event]) -> Response:
-    fold = Fold()
-    for event in events:
-        fold.add(event)
-    return fold.response
+def refused(bridge: Pair, error: ApiError) -> tuple[Head, bytes] | None:
+    """An answer in the place of an error, for protocols whose models refuse in answers."""
+    response = None if bridge.relay or error.kind != "refused" else bridge.client.refusal(error)
+    return None if response is None else written(bridge, unfold(response), {})
+
+
+def written(bridge: Pair, events: Sequence[Event], headers: Mapping[str, str]) -> tuple[Head, bytes]:
+    """A whole answer for the client, in the form that it asked for."""
+    asked = bridge.as_asked()
+    if bridge.stream:
+        encoder = bridge.client.encoder(asked, bridge.seed)
+        return stream_head(encoder.content_type, headers), b"".join([encoder.encode(event) for event in events])
+    return whole_head(headers), bridge.client.render_response(fold(events), asked, bridge.seed)
 
 
 class _Streamed:
@@ -244,6 +259,7 @@ class _Streamed:
         else:
             self._fold = Fold()
         self._last = b""
+        self._meter = Meter()
         self._relays = bridge.relay and bridge.stream
         self._direct: Callable[[Event], bytes] | None = None  # the encoder, once the head is out and deltas pass plain
         self._take = None if bridge.relay else bridge.take
@@ -257,6 +273,7 @@ class _Streamed:
             return self._relay(data, raw)
         events = self._decoder.feed(data)
         if self._direct is not None and len(events) == 1 and type(delta := events[0]) is PartDelta:
+            self._meter.read(delta.text)
             if self._take is not None:
                 self._take(delta.text)
             return self._direct(delta)  # the path of every token
@@ -334,13 +351,15 @@ class _Streamed:
             return b""
         if self._decoder.crash is not None:
             answer.crash = self._decoder.crash
+        self._meter.add(events)
+        events = answer.counted(events, self._meter)
         if not answer.bridge.relay:
             events = answer.bridge.transform(events)
         if self._fold is not None:
             return self._folded(self._fold, events)
         assert self._encoder is not None
         if answer.head is None:
-            answer.head = Head(200, _stream_headers(answer, self._encoder), True)
+            answer.head = stream_head(self._encoder.content_type, answer.limits)
             self._direct = self._encoder.encode if answer.bridge.plain_deltas else None
         end = events[-1] if events else None
         if type(end) is Failure:
@@ -359,7 +378,7 @@ class _Streamed:
         if fold.finish is None:
             return b""
         answer.done = True
-        answer.head = Head(200, {"content-type": "application/json", **translated_headers(answer)}, False)
+        answer.head = whole_head(answer.limits)
         return answer.bridge.client.render_response(fold.response, self._asked, answer.bridge.seed)
 
     def _begins_with_failure(self, events: Sequence[Event]) -> bool:
@@ -371,33 +390,6 @@ class _Streamed:
             return False
         self._answer.fail(first.error)
         return True
-
-
-# ------------------------------------------------------------------------------------------------ headers
-
-_HOP_BY_HOP = frozenset(
-    [
-        "alt-svc", "connection", "content-length", "keep-alive", "proxy-authenticate", "proxy-connection", "set-cookie",
-        "te", "trailer", "transfer-encoding", "upgrade",
-    ]
-)
-
-
-def relayed_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The upstream's response headers less those that belong to its connection."""
-    return {name: value for name, value in headers.items() if name not in _HOP_BY_HOP}
-
-
-def translated_headers(answer: Answer) -> dict[str, str]:
-    """What a client of another protocol may know of the upstream's headers: request id and rate limits."""
-    headers = answer.headers
-    bridge = answer.bridge
-    return translate_limits(headers, bridge.upstream.NAME, bridge.client.NAME, bridge.seed.created)
-
-
-def _stream_headers(answer: Answer, encoder: Encoder) -> dict[str, str]:
-    base = {"content-type": encoder.content_type, "cache-control": "no-cache"}
-    return base if answer.bridge.relay else {**base, **translated_headers(answer)}
 
 
 def _is_json(body: bytes) -> bool:

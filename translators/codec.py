@@ -132,6 +132,9 @@ class Codec(Protocol):
 
     def render_error(self, error: ApiError) -> ErrorReply: ...
 
+    def refusal(self, error: ApiError) -> Response | None:
+        """A prompt that was refused, as the answer that says so; None where the protocol has an error for it."""
+
     def peek(self, wire: Wire) -> tuple[str, bool]:
         """The model's name ("" where there is none) and whether a stream is asked for, without reading the rest.
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from html import unescape
+from typing import Any
 
 from .model import ErrorKind
 
@@ -59,6 +60,7 @@ _CODES: dict[str, ErrorKind] = {
     "contract_spend_limit_reached": "billing",
     "linked_organization_spend_limit_reached": "billing",
     "insufficient_balance": "billing",
+    "usage_not_included": "billing",
     "not_found_error": "not_found",
     "model_not_found": "not_found",
     "thread_not_found": "not_found",
@@ -67,6 +69,7 @@ _CODES: dict[str, ErrorKind] = {
     "rate_limit_error": "rate_limit",
     "rate_limit_exceeded": "rate_limit",
     "rate_limit_exceeded_error": "rate_limit",
+    "usage_limit_reached": "rate_limit",  # of a subscription's hours: it says when it is over
     "ramp_limit_exceeded": "rate_limit",
     "slow_down": "rate_limit",
     "tokens": "rate_limit",
@@ -81,6 +84,8 @@ _CODES: dict[str, ErrorKind] = {
     "invalid_prompt": "refused",
     "data_inspection_failed": "refused",
     "context_length_exceeded": "context_too_long",
+    "context_window_exceeded": "context_too_long",
+    "model_context_window_exceeded": "context_too_long",
 }
 
 _TEXTS: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
@@ -97,26 +102,29 @@ _TEXTS: tuple[tuple[re.Pattern[str], ErrorKind], ...] = (
 )
 
 _OVERFLOW = re.compile(
-    r"maximum context length|maximum context limit"
+    r"maximum context length|maximum context limit|maximum prompt length"
     r"|exceed(?:s|ed)? (?:the )?(?:model'?s? )?context (?:window|limit|length)"
-    r"|prompt is too long|prompt too long"
+    r"|context (?:window|limit|length) (?:is )?exceed(?:ed|s limit)|greater than the context length"
+    r"|prompt is too long|prompt too long|prompt exceeds (?:the )?max(?:imum)? length|input is too long for requested"
     r"|exceeds the maximum number of tokens allowed|input token count|input tokens exceed the configured limit"
     r"|exceeds the available context size|longer than the model'?s? context length|exceeded model token limit"
     r"|current length is \S+ while limit is|maximum input length is|range of input length should be"
-    r"|too many tokens in (?:the )?prompt|reduce the length of the (?:messages|input prompt)",
+    r"|prompt token count of \S+ exceeds|tokens in request more than max tokens allowed|`inputs` tokens \+"
+    r"|too many tokens|reduce the length of the (?:messages|input prompt)",
     re.I,
 )
 _NO_OVERFLOW = frozenset({"string_above_max_length", "array_above_max_length"})
 
 _NUMBER = r"(\d[\d,]*)"
 _PROMPT = re.compile(
-    r"(?:prompt is too long: |resulted in |requested(?: a total of)?:? |token count (?:\(|is |of )|current length is "
-    r"|request has |prompt (?:contains|has) (?:at least )?|(?:request|input|prompt) \(|exceeded max context length: )"
+    r"(?:prompt is too long: |resulted in |requested(?: a total of| about)?:? |token count (?:\(|is |of )"
+    r"|current length is |request has |(?:prompt|request) (?:contains|has) (?:at least )?|(?:request|input|prompt) \("
+    r"|exceeded max context length: )"
     + _NUMBER,
     re.I,
 )
 _LIMIT = re.compile(
-    r"(?:maximum context (?:length|limit) (?:is|of) |maximum input length is |allowed \(|allowed is "
+    r"(?:maximum (?:context|prompt) (?:length|limit) (?:is|of) |maximum input length is |allowed \(|allowed is "
     r"|context (?:size|length|window) \(|context (?:size|length|window) (?:is|of) |limit is |limit of |token limit: "
     r"|up to |tokens, at most |input length should be \[\d+, ?|> ?(?=[\d,]+ maximum))" + _NUMBER,
     re.I,
@@ -127,6 +135,7 @@ _OPENAI_SUM = re.compile(
     rf"{_NUMBER} ?(?:tokens )?(?:in|for) the (?:completion|output)",
     re.I,
 )
+_AVAILABLE = re.compile(rf"context size \({_NUMBER} tokens, available {_NUMBER}", re.I)
 _VLLM_SUM = re.compile(
     rf"too large: {_NUMBER}\. [^()]*?context length is {_NUMBER} tokens[^()]*?request has {_NUMBER} input", re.I
 )
@@ -138,15 +147,18 @@ def kind_of_status(status: int) -> ErrorKind:
     return _STATUS.get(status, fallback)
 
 
-def classify(status: int, code: str | None, type: str | None, message: str) -> ErrorKind:
-    """The kind of an error: by its code, its type, its text, its status, whichever says enough first."""
+def classify(status: int, code: str | None, type: str | None, message: str, again: bool = False) -> ErrorKind:
+    """The kind of an error: by its code, its type, its text, its status, whichever says enough first.
+
+    `again`: it says when to try again. Google's limit of a minute is a quota in words, but no lack of money; and tokens
+    that are too many for a minute are not too many for the model."""
     for name in (code, type):
         if name is not None and (kind := _CODES.get(name)) is not None:
             return kind
-    if is_context_overflow(message, code):
+    if status != 429 and is_context_overflow(message, code):
         return "context_too_long"
     for pattern, kind in _TEXTS:
-        if pattern.search(message):
+        if pattern.search(message) and not (again and kind == "billing"):
             return kind
     return kind_of_status(status)
 
@@ -163,6 +175,8 @@ def token_numbers(message: str) -> tuple[int, int] | None:
     summed = output_overflow(message)
     if summed is not None:
         return summed[0] + summed[1], summed[2]
+    if both := _AVAILABLE.search(message):
+        return _int(both[1]), _int(both[2])
     prompt, limit = _PROMPT.search(message), _LIMIT.search(message)
     return (_int(prompt[1]), _int(limit[1])) if prompt and limit else None
 
@@ -224,14 +238,21 @@ def retry_after(headers: Mapping[str, str], message: str = "") -> float | None:
     return wait if wait is not None else _from_text(message)
 
 
-def duration(text: str) -> float | None:
-    """Seconds of "6m0s", "11.054s", "23ms", "2 minutes": what such a text begins with; None where it does not."""
+def until(unix: Any, headers: Mapping[str, str]) -> float | None:
+    """Seconds until a time that is given in Unix seconds."""
+    now, then = _date(headers.get("date", "")), _number(str(unix))
+    return max(0.0, then - now.timestamp()) if now and then is not None else None
+
+
+def duration(text: str, whole: bool = False) -> float | None:
+    """Seconds of "6m0s", "11.054s", "23ms", "2 minutes": what such a text begins with, or (`whole`) consists of; None
+    where it does not."""
     total, at = 0.0, 0
     while (step := _STEP.match(text, at)) is not None:
         unit = step[2].lower()
         total += float(step[1]) * _UNITS["ms" if unit.startswith(("ms", "mil")) else unit[0]]
         at = step.end()
-    return total if at else None
+    return total if at and not (whole and at < len(text)) else None
 
 
 def _from_text(message: str) -> float | None:
@@ -242,6 +263,8 @@ def _from_text(message: str) -> float | None:
 def _reset(headers: Mapping[str, str], now: datetime | None) -> float | None:
     """When the limits that are used up are full again: the latest of them."""
     waits = []
+    if headers.get("anthropic-ratelimit-unified-status") == "rejected":
+        waits.append(until(headers.get("anthropic-ratelimit-unified-reset", ""), headers))
     for remaining, reset in _RESETS:
         for name in _LIMITED:
             if headers.get(remaining.format(name)) == "0":
@@ -281,7 +304,7 @@ _TAG = re.compile(r"<[^<>]*>")
 
 def plain_message(body: bytes) -> str:
     """A short sentence from a body of any kind, without markup: gateways answer with HTML pages or bare text."""
-    text = body[:20_000].decode("utf-8", "replace")
+    text = body[:8_000].decode("utf-8", "replace")
     if title := _TITLE.search(text):
         text = title[2]
     elif "<" in text:

@@ -6,9 +6,10 @@ OpenAI writes the reset as a duration (`6m0s`, `23ms`), Anthropic as an RFC 3339
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+
+from .faults import duration
 
 _WHAT = ("requests", "tokens")
 _FIELDS = ("limit", "remaining", "reset")
@@ -20,21 +21,16 @@ _NAMES: dict[str, Callable[[str, str], str]] = {
 }
 _MARKS = {"openai-chat": "x-ratelimit-", "openai-responses": "x-ratelimit-", "anthropic": "anthropic-ratelimit-"}
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s|d)")
-_DURATION = re.compile(rf"(?:{_PART.pattern})+")
 _LONGEST = 1e9  # seconds; beyond it there is no date to write
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def seconds_of(duration: str) -> float | None:
+def seconds_of(text: str) -> float | None:
     """`6m0s`, `1.5s`, `23ms` or a bare number of seconds. None where it is none of these."""
     try:
-        seconds = float(duration)
+        seconds: float | None = float(text)
     except ValueError:
-        if _DURATION.fullmatch(duration) is None:
-            return None
-        seconds = sum(float(n) * _SECONDS[unit] for n, unit in _PART.findall(duration))
-    return seconds if 0 <= seconds < _LONGEST else None
+        seconds = duration(text, whole=True)
+    return seconds if seconds is not None and 0 <= seconds < _LONGEST else None
 
 
 def translate_limits(headers: Mapping[str, str], source: str, target: str, now: int) -> dict[str, str]:

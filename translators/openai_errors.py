@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from .codec import ErrorReply
-from .faults import classify, duration, header_id, kind_of_status, plain_message, retry_after, token_numbers
-from .model import ApiError, ErrorKind
+from .faults import classify, duration, header_id, kind_of_status, plain_message, retry_after, token_numbers, until
+from .model import ApiError, ErrorKind, Response
 
 _ANY = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
@@ -80,15 +80,18 @@ def error_of(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, 
         message = value["message"] if isinstance(value.get("message"), str) else inner
     else:
         message = _first_text(fields, "message", "detail", "msg", "error", "errors", "error_description")
+    headers = headers or {}
     raw = fields.get("metadata")
     if isinstance(raw, dict) and isinstance(raw.get("raw"), str):  # OpenRouter: what its provider said
         message = f"{message}: {raw['raw']}"
     code, kind = fields.get("code"), _name(fields.get("type")) or _name(fields.get("status"))
     wait = _retry_info(fields.get("details"))
+    if wait is None:
+        wait = _resets(fields, headers)
     param = fields.get("param")
     message = message[:_MESSAGE_LIMIT] or f"the upstream answered with status {status}"
     said = _status_of(code, fields.get("status")) if status < 400 else status
-    return _error(said, message, _name(code), kind, _name(param), headers or {}, wait)
+    return _error(said, message, _name(code), kind, _name(param), headers, wait)
 
 
 def _error(
@@ -96,10 +99,10 @@ def _error(
     wait: float | None,
 ) -> ApiError:
     guess = status or _NAMES.get(code or "") or _NAMES.get(type or "") or 0
-    kind = classify(guess or 502, code, type, message)
+    wait = wait if wait is not None else retry_after(headers, message)
+    kind = classify(guess or 502, code, type, message, again=wait is not None)
     status = status or _STATUS.get(kind) or guess or 502
     tokens = token_numbers(message) if kind == "context_too_long" else None
-    wait = wait if wait is not None else retry_after(headers, message)
     request_id = headers.get("x-request-id") or headers.get("request-id")
     return ApiError(status, kind, message, code or None, param or None, wait, tokens, request_id)
 
@@ -133,6 +136,14 @@ def _text(value: Any) -> str:
     return _encode(value).decode()
 
 
+def _resets(fields: Mapping[str, Any], headers: Mapping[str, str]) -> float | None:
+    """When the limit of a ChatGPT subscription is over."""
+    seconds = fields.get("resets_in_seconds")
+    if isinstance(seconds, int | float) and seconds >= 0:
+        return float(seconds)
+    return until(fields["resets_at"], headers) if fields.get("resets_at") else None
+
+
 def _retry_info(details: Any) -> float | None:
     """Gemini's own way to say how long to wait, which its Chat endpoint keeps."""
     for detail in details if isinstance(details, list) else ():
@@ -164,6 +175,11 @@ _SAID: dict[ErrorKind, tuple[int, str, str | None]] = {
 }
 _OWN_CODE = frozenset({"not_found", "refused", "too_large", "not_built", "unsupported"})  # theirs is better than ours
 _OWN_STATUS = frozenset({"invalid_request", "server", "unsupported"})
+
+
+def refusal(error: ApiError) -> Response | None:
+    """OpenAI says it with an error."""
+    return None
 
 
 class Overflow(msgspec.Struct, frozen=True):

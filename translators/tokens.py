@@ -47,7 +47,12 @@ def estimate_text(text: str) -> int:
     if text.isascii():
         return math.ceil(len(text) / _ASCII)
     ascii_only = len(text.encode("ascii", "ignore"))
-    return math.ceil(ascii_only / _ASCII) + len(text) - ascii_only
+    return estimate_letters(ascii_only, len(text) - ascii_only)
+
+
+def estimate_letters(ascii_only: int, others: int) -> int:
+    """Tokens of a text of so many ASCII characters and so many others."""
+    return math.ceil(ascii_only / _ASCII) + others
 
 
 def estimate(request: Request) -> int:

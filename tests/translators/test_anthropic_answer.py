@@ -100,6 +100,12 @@ def test_stop_reasons_of_answers_without_calls(said: str | None, reason: str) ->
     assert parse(content=[{"type": "text", "text": "x"}], stop_reason=said).reason == reason
 
 
+def test_a_call_counts_as_one_whatever_the_reason_says() -> None:
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    assert parse(content=[call], stop_reason="end_turn").reason == "tool_call"
+    assert parse(content=[call], stop_reason="max_tokens").reason == "length"
+
+
 def test_a_refusal_says_why() -> None:
     details = {"type": "refusal", "category": "cyber", "explanation": "No."}
     response = parse(stop_reason="refusal", stop_details=details)

@@ -69,7 +69,10 @@ def test_what_a_client_gets(kind: Any, status: int, type: str) -> None:
 
 
 def test_waiting() -> None:
-    assert anthropic.render_error(ApiError(429, "rate_limit", "x", retry_after=1.2))[1]["retry-after"] == "2"
+    headers = anthropic.render_error(ApiError(429, "rate_limit", "x", retry_after=1.2))[1]
+    assert (headers["retry-after"], headers["retry-after-ms"]) == ("2", "1200")
+    headers = anthropic.render_error(ApiError(429, "rate_limit", "x", retry_after=7))[1]
+    assert headers["retry-after"] == "7" and "retry-after-ms" not in headers
     assert "retry-after" not in anthropic.render_error(ApiError(429, "rate_limit", "x"))[1]
     headers = anthropic.render_error(ApiError(429, "billing", "x", retry_after=5))[1]
     assert headers["x-should-retry"] == "false" and "retry-after" not in headers

@@ -33,6 +33,17 @@ OVERFLOWS = [
     ("Your request exceeded model token limit: 131072 (requested: 140000)", (140000, 131072)),
     ("current length is 140000 while limit is 131072", (140000, 131072)),
     ("Range of input length should be [1, 30720]", None),
+    ("the request exceeds the available context size (12000 tokens, available 8192)", (12000, 8192)),
+    ("This model's maximum prompt length is 131072 but the request contains 537812 tokens.", (537812, 131072)),
+    ("This endpoint's maximum context length is 65536 tokens. However, you requested about 70000 tokens",
+     (70000, 65536)),
+    ("prompt token count of 130000 exceeds the limit of 128000", (130000, 128000)),
+    ("Input is too long for requested model.", None),
+    ("Prompt exceeds max length", None),
+    ("invalid params, context window exceeds limit", None),
+    ("context length exceeded", None),
+    ("too many tokens: total number of tokens in the prompt cannot exceed 4081", None),
+    ("The number of tokens to keep from the initial prompt is greater than the context length", None),
     ("'max_tokens' or 'max_completion_tokens' is too large: 8192. This model's maximum context length is 8192 tokens"
      " and your request has 100 input tokens (8192 > 8192 - 100).", (8292, 8192)),
 ]
@@ -79,11 +90,21 @@ def test_too_much_output_is_told_apart() -> None:
     (404, "model_not_found", "invalid_request_error", "no such model", "not_found"),
     (400, "content_policy_violation", None, "no", "refused"),
     (418, None, None, "teapot", "invalid_request"),
+    (429, None, None, "Too many tokens, please wait before trying again.", "rate_limit"),
+    (429, "usage_limit_reached", None, "The usage limit has been reached", "rate_limit"),
+    (400, "model_context_window_exceeded", None, "no", "context_too_long"),
     (520, None, None, "", "server"),
     (200, None, None, "odd", "server"),
 ])
 def test_kinds(status: int, code: str | None, kind_name: str | None, message: str, kind: str) -> None:
     assert classify(status, code, kind_name, message) == kind
+
+
+def test_a_quota_that_is_soon_full_again_is_no_lack_of_money() -> None:
+    text = "You exceeded your current quota, please check your plan and billing details."
+    assert classify(429, None, "RESOURCE_EXHAUSTED", text) == "billing"
+    assert classify(429, None, "RESOURCE_EXHAUSTED", text, again=True) == "rate_limit"
+    assert classify(429, "insufficient_quota", None, text, again=True) == "billing"
 
 
 @pytest.mark.parametrize(("status", "kind"), [
@@ -120,6 +141,10 @@ NOW = "Fri, 20 Nov 2026 12:00:00 GMT"
       "x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "9h"}, "", 90),
     ({"anthropic-ratelimit-input-tokens-remaining": "0",
       "anthropic-ratelimit-input-tokens-reset": "2026-11-20T12:00:45Z", "date": NOW}, "", 45),
+    ({"anthropic-ratelimit-unified-status": "rejected", "anthropic-ratelimit-unified-reset": "1795176060",
+      "date": NOW}, "", 60),
+    ({"anthropic-ratelimit-unified-status": "allowed", "anthropic-ratelimit-unified-reset": "1795176060",
+      "date": NOW}, "", None),
 ])
 def test_how_long_to_wait(headers: dict[str, str], message: str, seconds: float | None) -> None:
     assert retry_after(headers, message) == (None if seconds is None else pytest.approx(seconds))

@@ -345,6 +345,9 @@ def error_body(message: str, status: str, *details: Any) -> bytes:
     [
         (429, error_body("slow", "RESOURCE_EXHAUSTED", {"retryDelay": "46s"}), "rate_limit", 46.0),
         (429, error_body("x", "RESOURCE_EXHAUSTED", {"violations": [{"quotaId": "RequestsPerDay"}]}), "billing", None),
+        (429, error_body("You exceeded your current quota", "RESOURCE_EXHAUSTED",
+                         {"violations": [{"quotaId": "RequestsPerMinute"}]}, {"retryDelay": "40s"}), "rate_limit", 40),
+        (429, error_body("You exceeded your current quota", "RESOURCE_EXHAUSTED"), "billing", None),
         (400, error_body("bad key", "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}), "auth", None),
         (400, error_body("The input token count (9) exceeds the maximum number of tokens allowed (8).", "X"),
          "context_too_long", None),
@@ -366,6 +369,9 @@ def test_errors_out() -> None:
     status, _, raw = gemini.render_error(ApiError(529, "overloaded", "busy"))
     assert (status, json.loads(raw)["error"]["status"]) == (503, "UNAVAILABLE")
     assert gemini.render_error(ApiError(405, "invalid_request", "x"))[0] == 405
+    _, _, raw = gemini.render_error(ApiError(402, "billing", "pay", retry_after=9))
+    (detail,) = json.loads(raw)["error"]["details"]
+    assert "PerDay" in detail["violations"][0]["quotaId"], "so the CLI does not try again"
     _, _, raw = gemini.render_error(ApiError(400, "context_too_long", "too much", tokens=(9, 8)))
     message = json.loads(raw)["error"]["message"]
     assert message == "The input token count (9) exceeds the maximum number of tokens allowed (8)."

@@ -63,6 +63,22 @@ def test_what_an_error_tells_besides() -> None:
     assert parsed(429, [{"error": {"code": 429, "message": "x", "details": [info]}}]).retry_after == 46
 
 
+def test_when_the_limit_of_a_subscription_is_over() -> None:
+    said = {"type": "usage_limit_reached", "message": "The usage limit has been reached"}
+    error = parsed(429, {"error": {**said, "resets_in_seconds": 30, "resets_at": 1}})
+    assert (error.kind, error.retry_after) == ("rate_limit", 30)
+    now = "Fri, 20 Nov 2026 12:00:00 GMT"
+    assert parsed(429, {"error": {**said, "resets_at": 1795176060}}, date=now).retry_after == 60
+    assert parsed(429, {"error": {**said, "resets_at": 1795176060}}).retry_after is None, "there is no clock here"
+
+
+def test_googles_limit_of_a_minute_is_no_lack_of_money() -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "40s"}
+    text = "You exceeded your current quota, please check your plan and billing details."
+    error = parsed(429, [{"error": {"code": 429, "message": text, "details": [info]}}])
+    assert (error.kind, error.retry_after) == ("rate_limit", 40)
+
+
 @pytest.mark.parametrize(
     ("error", "status", "type", "code"),
     [

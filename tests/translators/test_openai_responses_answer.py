@@ -243,6 +243,16 @@ def test_whole_answers() -> None:
     assert caught.value.error.kind == "refused"
 
 
+@pytest.mark.parametrize(("why", "reason"), [
+    ("max_output_tokens", "length"), ("max_messages", "length"), ("something_new", "length"), (None, "length"),
+    ("content_filter", "content_filter"), ("steered", "end"),
+])  # fmt: skip
+def test_an_incomplete_answer_is_no_good_end(why: str | None, reason: str) -> None:
+    details = {"reason": why} if why else None
+    body = json.dumps({"id": "r", "model": "m", "status": "incomplete", "output": [], "incomplete_details": details})
+    assert codec.parse_response(body.encode(), SEED).reason == reason
+
+
 # ------------------------------------------------------------------------------------------------ errors and bridges
 
 

@@ -23,7 +23,7 @@ from .request import (
     render_count_response,
     render_request,
 )
-from .response import parse_response, render_response
+from .response import parse_response, refusal, render_response
 from .wire import CALL_ID, HEADERS, NAME, TOOL_NAME, TOOL_NAME_LENGTH
 
 STREAM: Literal["sse", "lines"] = "sse"
@@ -90,6 +90,7 @@ __all__ = [
     "parse_request",
     "parse_response",
     "peek",
+    "refusal",
     "relay",
     "render_count_request",
     "render_count_response",

@@ -19,11 +19,13 @@ from ..framing import sse
 from ..model import Part, Refusal, Request, Text, Thinking, ToolCall, Usage
 from .errors import error_body
 from .response import (
+    answer_text,
     answer_thought,
     estimated,
     hides,
     message_id,
     render_answer,
+    spoken,
     write_reason,
 )
 from .usage import render_usage
@@ -106,6 +108,9 @@ class Encoder:
         return b""
 
     def _finish(self, event: Finish) -> bytes:
+        out = b""
+        if self._index < 0 and (words := spoken(event.reason, event.detail)) is not None:
+            out = self._whole(answer_text(words))
         extra = {**self._extra, **own(event.extra)}
         delta = write_reason(event, self._calls, extra)
         if "container" in extra:
@@ -115,7 +120,7 @@ class Encoder:
         for name in ("context_management", "input_transformations"):
             if name in extra:
                 data[name] = extra[name]
-        return sse(encode(data), "message_delta") + _STOPPED
+        return out + sse(encode(data), "message_delta") + _STOPPED
 
     def _fail(self, event: Failure) -> bytes:
         return sse(error_body(event.error), "error")

@@ -101,6 +101,8 @@ def render_error(error: ApiError) -> tuple[int, dict[str, str], bytes]:
         headers["x-should-retry"] = "false"
     elif error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
+        if error.retry_after % 1:  # Anthropic's own SDKs read it
+            headers["retry-after-ms"] = str(math.ceil(error.retry_after * 1000))
     return KINDS[error.kind][0], headers, error_body(error)
 
 

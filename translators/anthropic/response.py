@@ -9,8 +9,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 from ..carry import sealed
 from ..codec import DEFAULT_TRAITS, Seed, Traits
+from ..endings import REFUSED
 from ..events import Finish
 from ..model import (
+    ApiError,
     Audio,
     File,
     Image,
@@ -59,6 +61,8 @@ REASONS_OUT: dict[Reason, str] = {
 def read_reason(said: str, calls: int) -> Reason:
     """A reason that nobody knows yet is no reason to break."""
     reason = REASONS_IN.get(said, "other")
+    if calls and reason == "end":  # servers that only resemble Anthropic: agents would stop there
+        return "tool_call"
     return "end" if reason == "tool_call" and not calls else reason
 
 
@@ -151,6 +155,8 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
     extra = own(response.extra)
     hidden = hides(asked)
     content = [block for part in response.parts for block in render_answer(part, hidden)]
+    if not content and (words := spoken(response.reason, response.detail)) is not None:
+        content = [answer_text(words)]
     calls = sum(block["type"] == "tool_use" for block in content)
     finish = Finish(response.reason, response.stop_sequence, response.detail)
     usage = response.usage or estimated(asked, sum(estimate_text(_written(part)) for part in response.parts))
@@ -165,6 +171,16 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
         "usage": render_usage(usage),
         **others,
     })
+
+
+def refusal(error: ApiError) -> Response | None:
+    """A prompt that was refused: Claude refuses in an answer."""
+    return Response((), "refusal", detail=error.message)
+
+
+def spoken(reason: Reason, detail: str | None) -> str | None:
+    """What an empty answer says of itself; a refusal is explained in `stop_details`."""
+    return detail if reason not in REFUSED else None
 
 
 def hides(asked: Request) -> bool:

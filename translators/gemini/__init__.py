@@ -14,7 +14,7 @@ from ..body import top_level
 from ..carry import Places
 from ..codec import Wire
 from .encode import GeminiEncoder as encoder
-from .encode import keep_alive, render_response
+from .encode import keep_alive, refusal, render_response
 from .errors import parse_error, render_error
 from .models import render_model, render_models
 from .path import generates, read, relayed
@@ -84,6 +84,7 @@ __all__ = [
     "parse_request",
     "parse_response",
     "peek",
+    "refusal",
     "relay",
     "render_count_request",
     "render_count_response",

@@ -20,6 +20,7 @@ from ..codec import Seed
 from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate, unfold
 from ..framing import one_line
 from ..model import (
+    ApiError,
     Audio,
     Citation,
     Extra,
@@ -64,6 +65,7 @@ class Writer:
         self._text: list[str] = []
         self._citations: list[Citation] = []
         self._malformed = ""
+        self._spoke = False
 
     def shown(self, part: Part) -> bool:
         """Whether it is text whose deltas go out as they come."""
@@ -71,7 +73,7 @@ class Writer:
 
     def begin(self, part: Part) -> list[Json]:
         """The parts of a part that comes whole."""
-        self._part, self._deltas = part, []
+        self._part, self._deltas, self._spoke = part, [], True
         return [] if isinstance(part, (*_TEXTS, ToolCall)) else whole_part(part)
 
     def delta(self, text: str) -> None:
@@ -112,7 +114,15 @@ class Writer:
         signature = _signature(part, event)
         return [{**call, "thoughtSignature": signature} if signature else call]
 
-    def last(self, event: Finish) -> Json:
+    def body(self, parts: list[Json], event: Finish, tail: Json) -> Json:
+        """The last message. A prompt that was blocked has no candidate."""
+        blocked = own(event.extra).get("promptFeedback") or own(self.extra).get("promptFeedback")
+        if blocked and not self._spoke:
+            return {"promptFeedback": blocked, **tail}
+        candidate = {"content": {"parts": parts, "role": "model"}, **self._last(event), "index": 0}
+        return {"candidates": [candidate], **tail}
+
+    def _last(self, event: Finish) -> Json:
         """What the candidate says at the end."""
         said = own(event.extra or self.extra).get("finishReason") or FINISH[event.reason]
         out: Json = {"finishReason": said}
@@ -164,7 +174,7 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
     writer = Writer(asked)
     writer.extra = response.extra
     parts: list[Json] = []
-    last: Json = {}
+    last = Finish()
     for event in unfold(response):
         match event:
             case PartStart():
@@ -174,12 +184,17 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
             case PartEnd():
                 parts += _whole_text(writer, response.parts[event.index], writer.end(event))
             case Finish():
-                last = writer.last(event)
+                last = event
             case _:
                 pass
-    candidate = {"content": {"parts": parts, "role": "model"}, **last, "index": 0}
     tail = _tail(asked.model or response.model, response.id or seed.id, response.usage)
-    return encode({"candidates": [candidate], **tail})
+    return encode(writer.body(parts, last, tail))
+
+
+def refusal(error: ApiError) -> Response | None:
+    """A prompt that was refused: an answer without candidates."""
+    feedback = {"blockReason": "OTHER", "blockReasonMessage": error.message}
+    return Response((), "content_filter", detail=error.message, extra={NAME: {"promptFeedback": feedback}})
 
 
 def _whole_text(writer: Writer, part: Part, ends: list[Json]) -> list[Json]:
@@ -275,8 +290,7 @@ class GeminiEncoder:
     # ---- the end
 
     def _finish(self, event: Finish) -> bytes:
-        candidate = {"content": {"parts": [_EMPTY], "role": "model"}, **self._writer.last(event), "index": 0}
-        body = {"candidates": [candidate], **_tail(self._model, self._id, self._writer.usage)}
+        body = self._writer.body([_EMPTY], event, _tail(self._model, self._id, self._writer.usage))
         return self._next() + one_line(encode(body)) + self._shut + (b"]" if self._array else b"")
 
     def _fail(self, event: Failure) -> bytes:

@@ -92,9 +92,9 @@ def read_error(value: Any, status: int = 200, headers: Mapping[str, str] | None 
     text = message if isinstance(message, str) and message else f"the upstream answered with status {status}"
     details = fields.get("details")
     wait, kind, reason = _details(details if isinstance(details, list) else [])
-    kind = kind or classify(status, reason, name if isinstance(name, str) else None, text)
-    tokens = token_numbers(text) if kind == "context_too_long" else None
     wait = wait if wait is not None else retry_after(headers, text)
+    kind = kind or classify(status, reason, name if isinstance(name, str) else None, text, again=wait is not None)
+    tokens = token_numbers(text) if kind == "context_too_long" else None
     return ApiError(status, kind, text, reason, retry_after=wait, tokens=tokens)
 
 
@@ -142,6 +142,9 @@ def error_body(error: ApiError) -> bytes:
     details: list[Json] = []
     if error.retry_after is not None and error.kind != "billing":
         details.append({"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{math.ceil(error.retry_after)}s"})
+    if error.kind == "billing":  # the CLI tries a 429 ten times, but for a quota of the day
+        violation = {"quotaId": "UpstreamQuotaPerDay", "description": error.message}
+        details.append({"@type": f"{_TYPE}QuotaFailure", "violations": [violation]})
     if error.param:
         violation = {"field": error.param, "description": error.message}
         details.append({"@type": f"{_TYPE}BadRequest", "fieldViolations": [violation]})

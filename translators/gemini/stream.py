@@ -77,6 +77,7 @@ class GeminiMachine(Machine):
         self._ids: set[str] = set()
         self._reason: str | None = None
         self._message: str | None = None
+        self._blocked: Json = {}  # what is said of a prompt that was blocked
         self._said = False  # whether there is anything to show
         self._counts: Json | None = None  # the last usage that was said
         self._grounding: Any = None
@@ -112,6 +113,8 @@ class GeminiMachine(Machine):
         self._close()
         said = read_reason(reason, self.sink.calls)
         extra: Extra = {NAME: {"finishReason": reason}} if said in ("other", "content_filter") else {}
+        if self._blocked:
+            extra = {NAME: {"promptFeedback": self._blocked}}
         self.sink.finish(Finish(said, None, self._message, extra))
 
     # ---- what a chunk says of the whole
@@ -131,6 +134,9 @@ class GeminiMachine(Machine):
         if feedback is not None and feedback.block_reason and not answer.candidates:
             self._reason = "PROHIBITED_CONTENT" if feedback.block_reason == "PROHIBITED_CONTENT" else "SAFETY"
             self._message = feedback.block_reason_message or f"the prompt was blocked: {feedback.block_reason}"
+            self._blocked = {"blockReason": feedback.block_reason}
+            if feedback.block_reason_message:
+                self._blocked["blockReasonMessage"] = feedback.block_reason_message
 
     def _candidate(self, candidate: WireCandidate) -> None:
         content = candidate.content

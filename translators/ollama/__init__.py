@@ -20,7 +20,7 @@ from .encode import keep_alive
 from .errors import parse_error, render_error
 from .models import render_model, render_models
 from .request import parse_request, path_of, render_request
-from .response import parse_response, render_response
+from .response import parse_response, refusal, render_response
 from .stream import decoder
 from .wire import NAME
 
@@ -82,6 +82,7 @@ __all__ = [
     "parse_request",
     "parse_response",
     "peek",
+    "refusal",
     "relay",
     "render_error",
     "render_model",

@@ -19,7 +19,7 @@ from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping
 from ..framing import one_line
 from ..model import Image, Refusal, Request, Text, Thinking, ToolCall, Usage
 from .errors import error_body
-from .response import Asked, link_of, said, wire_call
+from .response import Asked, closing, link_of, said, wire_call
 from .wire import Json, encode, timestamp
 
 _MARK = "\ue000"  # stands for the text in the frame of a line
@@ -42,7 +42,7 @@ class OllamaEncoder:
         self._call: ToolCall | None = None
         self._arguments: list[str] = []
         self._calls = 0
-        self._refused = False
+        self._refused = self._said = False
         self._usage: Usage | None = None
         self._handlers: dict[type, Callable[[Any], bytes]] = {
             Start: self._start,
@@ -98,6 +98,7 @@ class OllamaEncoder:
         self._call = part if isinstance(part, ToolCall) else None
         self._arguments = []
         self._refused = self._refused or isinstance(part, Refusal)
+        self._said = self._said or not isinstance(part, Thinking)
         self._around = self._frames.get(type(part))
         return self._image(part) if isinstance(part, Image) else b""
 
@@ -118,6 +119,7 @@ class OllamaEncoder:
     # ---- the end
 
     def _finish(self, event: Finish) -> bytes:
-        detail = self._line(said(self._wants, event.detail)) if event.detail and not self._refused else b""
+        words = closing(event.reason, event.detail, self._said, self._refused)
+        detail = self._line(said(self._wants, words)) if words else b""
         last = {**self._head, **said(self._wants), **self._wants.ending(event.reason, self._usage)}
         return detail + one_line(encode(last)) + b"\n"

@@ -9,8 +9,10 @@ import msgspec
 from ..arguments import as_object
 from ..body import WRONG
 from ..codec import DEFAULT_TRAITS, Seed, Traits
+from ..endings import REFUSED, last_words
 from ..events import Failure, Fold
 from ..model import (
+    ApiError,
     Blob,
     Image,
     Part,
@@ -112,6 +114,11 @@ class Asked:
 
 
 
+def refusal(error: ApiError) -> Response | None:
+    """A prompt that was refused: Ollama's models say so in words."""
+    return Response((Text(error.message),))
+
+
 def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
     wants = Asked(asked)
     body = {
@@ -126,12 +133,23 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
 def _said(response: Response, wants: Asked) -> Json:
     parts = response.parts
     content = "".join(part.text if isinstance(part, Text | Refusal) else _link(part) for part in parts)
-    if response.detail and not any(isinstance(part, Refusal) for part in parts):
-        content += response.detail
+    spoke = any(not isinstance(part, Thinking) for part in parts)
+    content += closing(response.reason, response.detail, spoke, any(isinstance(part, Refusal) for part in parts))
     thought = "".join(part.text for part in parts if isinstance(part, Thinking)) if wants.thoughts else ""
     images = [part.blob.data for part in parts if isinstance(part, Image) and part.blob.data is not None]
     calls = [part for part in parts if isinstance(part, ToolCall)]
     return said(wants, content, thought, images, [wire_call(call, n) for n, call in enumerate(calls)])
+
+
+_WITHHELD = "[the answer was withheld by a content filter]"
+
+
+def closing(reason: Reason, detail: str | None, said: bool, refused: bool) -> str:
+    """The last words of an answer. `done_reason` knows no filter, so that the words must."""
+    if not detail and reason in REFUSED and not said:
+        return _WITHHELD
+    words = last_words(reason, detail, said, refused)
+    return "" if words is None else f"\n\n{words.text}" if said else words.text
 
 
 def said(

@@ -16,6 +16,7 @@ from ..body import peek as peek_body
 from ..body import with_query
 from ..carry import Places
 from ..codec import Wire
+from ..openai_errors import refusal
 from ..openai_models import render_model, render_models
 from .encode import ChatEncoder as encoder
 from .encode import keep_alive
@@ -84,6 +85,7 @@ __all__ = [
     "parse_request",
     "parse_response",
     "peek",
+    "refusal",
     "relay",
     "render_error",
     "render_model",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..codec import Seed
+from ..endings import last_words
 from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate
 from ..framing import sse
 from ..model import Image, Refusal, Request, Text, Thinking, ToolCall, Usage
@@ -44,7 +45,7 @@ class ChatEncoder:
         self._before: bytes | None = None  # what stands around a delta's text; None: it is not shown
         self._after = b""
         self._calls = 0
-        self._refused = False
+        self._refused = self._said = False
         self._usage: Usage | None = None
         self._call: ToolCall | None = None
         self._call_delta: Any = None
@@ -100,6 +101,7 @@ class ChatEncoder:
 
     def _part(self, event: PartStart) -> bytes:
         part = event.part
+        self._said = self._said or not isinstance(part, Thinking)
         self._call, self._before = None, None
         if isinstance(part, ToolCall):
             return self._tool_call(part)
@@ -142,9 +144,10 @@ class ChatEncoder:
 
     def _finish(self, event: Finish) -> bytes:
         out = b""
-        if event.detail and not self._refused:
-            self._refused = True
-            out = self.chunk({"refusal": event.detail})
+        words = last_words(event.reason, event.detail, self._said, self._refused)
+        if words is not None:
+            self._refused = isinstance(words, Refusal)
+            out = self.chunk({"refusal" if self._refused else "content": words.text})
         reason = finish_of(event.reason, self._refused, self._wants.legacy)
         tail = self._tail.replace(b'"finish_reason":null', b'"finish_reason":' + encode(reason))
         out += self._delta_head + b"{}" + tail

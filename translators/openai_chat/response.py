@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..codec import DEFAULT_TRAITS, Seed, Traits
+from ..endings import last_words
 from ..model import (
     ApiError,
     Image,
@@ -174,7 +175,13 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
 def _message(response: Response, wants: Asked) -> dict[str, Any]:
     parts = response.parts
     content = "".join(part.text if isinstance(part, Text) else _picture(part) for part in parts)
-    refusal = "".join(part.text for part in parts if isinstance(part, Refusal)) or response.detail
+    refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
+    said = any(not isinstance(part, Thinking) for part in parts)
+    match last_words(response.reason, response.detail, said, bool(refusal)):
+        case Refusal(text=text):
+            refusal = text
+        case Text(text=text):
+            content = text
     thought = "".join(part.text for part in parts if isinstance(part, Thinking))
     calls = [part for part in parts if isinstance(part, ToolCall)]
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": refusal or None}

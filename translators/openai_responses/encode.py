@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..codec import Seed
+from ..endings import last_words
 from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate
 from ..framing import sse
 from ..model import Part, Refusal, Request, Text, Thinking, ToolCall, Usage
@@ -112,8 +113,9 @@ class ResponsesEncoder:
 
     def _finish(self, event: Finish) -> bytes:
         out = b""
-        if event.detail and not self._refused and event.reason == "refusal":
-            said: list[Event] = [PartStart(0, Refusal("")), PartDelta(0, event.detail), PartEnd(0)]
+        words = last_words(event.reason, event.detail, bool(self._output), self._refused)
+        if words is not None:
+            said: list[Event] = [PartStart(0, type(words)("")), PartDelta(0, words.text), PartEnd(0)]
             out = b"".join(map(self.encode, said))
         incomplete = incomplete_of(event.reason, self._refused)
         out += self._done(COMPLETED if incomplete is None else INCOMPLETE)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..codec import DEFAULT_TRAITS, Seed, Traits
+from ..endings import last_words
 from ..model import (
     Audio,
     BadRequest,
@@ -62,7 +63,8 @@ class WireResponse(Struct):
 ANSWER: msgspec.json.Decoder[WireResponse] = decoder(WireResponse)
 _ANY = msgspec.json.Decoder()
 
-_INCOMPLETE: dict[str, Reason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+# Why a response is incomplete. What no one knows is cut short all the same, and never a good end.
+_INCOMPLETE: dict[str, Reason] = {"content_filter": "content_filter", "steered": "end"}
 
 
 def parse_response(body: bytes, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> Response:
@@ -89,7 +91,7 @@ def parts_of_answer(raw: Raw) -> list[Part]:
 def reason_of(answer: WireResponse, parts: Iterable[Part]) -> Reason:
     if answer.status == "incomplete":
         details = answer.incomplete_details
-        return _INCOMPLETE.get((details.reason if details is not None else None) or "", "other")
+        return _INCOMPLETE.get((details.reason if details is not None else None) or "", "length")
     kinds = {type(part) for part in parts}
     return "tool_call" if ToolCall in kinds else "refusal" if Refusal in kinds else "end"
 
@@ -285,9 +287,10 @@ class _Output:
     def items(self, response: Response, incomplete: str | None) -> list[Json]:
         for part in response.parts:
             self._part(part)
-        said = any(isinstance(part, Refusal) for part in response.parts)
-        if response.detail and not said and response.reason == "refusal":
-            self._content.append(refusal(response.detail))
+        refused = any(isinstance(part, Refusal) for part in response.parts)
+        words = last_words(response.reason, response.detail, bool(self._out or self._content), refused)
+        if words is not None:
+            self._content.append(refusal(words.text) if isinstance(words, Refusal) else output_text(words.text))
         self._message()
         if incomplete is not None and self._out and "status" in self._out[-1]:
             self._out[-1] = {**self._out[-1], "status": INCOMPLETE}
