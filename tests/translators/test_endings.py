@@ -15,7 +15,7 @@ from translators.bridge import Bridge
 from translators.codec import DEFAULT_TRAITS, Wire
 from translators.events import Finish, fold, unfold
 from translators.meter import ESTIMATED
-from translators.model import ApiError, Request, Response, Text, Thinking, ToolCall, Usage
+from translators.model import ApiError, Request, Response, Text, ToolCall, Usage
 from translators.tokens import estimate
 
 GM = CODECS["gemini"]
@@ -86,14 +86,6 @@ def test_what_went_wrong_fills_an_answer_that_would_be_empty_and_no_other(client
     if client != "gemini":  # which has a field for it
         assert words(empty) == "no image was made" and not any(part for part in said.parts if words(said) != "Here")
     assert words(said) == "Here"
-
-
-@pytest.mark.parametrize("stream", [True, False])
-def test_an_ollama_client_reads_that_a_filter_took_the_answer(stream: bool) -> None:
-    found = read("ollama", written("ollama", Response((Thinking("hm"),), "content_filter"), stream), stream)
-    assert "withheld" in words(found)
-    found = read("ollama", written("ollama", Response((Text("some"),), "content_filter"), stream), stream)
-    assert words(found) == "some"
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -9,7 +9,7 @@ import msgspec
 from ..arguments import as_object
 from ..body import WRONG
 from ..codec import DEFAULT_TRAITS, Seed, Traits
-from ..endings import REFUSED, last_words
+from ..endings import last_words
 from ..events import Failure, Fold
 from ..model import (
     ApiError,
@@ -141,13 +141,8 @@ def _said(response: Response, wants: Asked) -> Json:
     return said(wants, content, thought, images, [wire_call(call, n) for n, call in enumerate(calls)])
 
 
-_WITHHELD = "[the answer was withheld by a content filter]"
-
-
 def closing(reason: Reason, detail: str | None, said: bool, refused: bool) -> str:
-    """The last words of an answer. `done_reason` knows no filter, so that the words must."""
-    if not detail and reason in REFUSED and not said:
-        return _WITHHELD
+    """The last words of an answer: there is no field for them."""
     words = last_words(reason, detail, said, refused)
     return "" if words is None else f"\n\n{words.text}" if said else words.text
 
