@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from .carry import Call, Memory, Parcel, Side, Thought, ours, read, unseal
 from .model import Message, Opaque, Part, Text, Thinking, ToolCall, ToolResult
 
+_ENOUGH = 4096  # characters of a text
 _ANY = msgspec.json.Decoder()
 _SORTED = msgspec.json.Encoder(order="sorted").encode
 
@@ -43,10 +44,11 @@ class Keys:
 
 
 def _words(message: Message | None) -> str:
-    """The text of a message, results of tools included, without white space, which clients change."""
+    """The text of a message, results of tools included, as far as it tells messages apart, and without white space,
+    which clients change."""
     parts = message.parts if message is not None else ()
     inner = [part for outer in parts for part in (outer.parts if isinstance(outer, ToolResult) else (outer,))]
-    return "".join("".join(part.text.split()) for part in inner if isinstance(part, Text))
+    return "".join("".join(part.text[:_ENOUGH].split()) for part in inner if isinstance(part, Text))
 
 
 def _canonical(arguments: str) -> str:

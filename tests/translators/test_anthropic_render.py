@@ -442,6 +442,9 @@ def test_a_chain_of_calls_without_a_thought_cannot_be_thought_on() -> None:
     signed = Thinking("t", extra={"anthropic": {"signature": "s"}})
     body, _ = send(HI, say("assistant", signed, CALL), say("user", RESULT), reasoning=Reasoning("low"))
     assert body["thinking"]["type"] == "enabled"
+    earlier = [HI, say("assistant", signed, Text("So.")), HI]
+    body, losses = send(*earlier, *history[1:], reasoning=Reasoning("low"))
+    assert body["thinking"]["type"] == "enabled" and not losses
     body, _ = send(*history, reasoning=Reasoning("low"), traits=Traits(reasoning="adaptive"))
     assert body["thinking"] == {"type": "adaptive"}
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from tests.strategies import SEED
 from translators import CODECS
 from translators.bridge import Bridge
+from translators.carry import Parcel, seal
 from translators.codec import Codec, Seed, Traits, Wire
 from translators.events import fold, unfold
 from translators.model import (
@@ -432,3 +433,78 @@ def test_tokens_of_chat_servers_come_back(client: str, stream: bool) -> None:
     assert said["reasoning_details"] == DETAILS and said["tool_calls"][0]["extra_content"] == GOOGLE
     other = talk.ask("openai-chat", "two", traits=Traits()).wire.body
     assert b"ZQ==" not in other and b"Z29vZ2xl" not in other and b"px1." not in other
+
+
+# ------------------------------------------------------------------------------------------------ bytes that go through
+
+
+def relayed(name: str, body: bytes) -> bytes:
+    codec = CODECS[name]
+    path = "/v1beta/models/asked:generateContent" if name == "gemini" else "/"
+    return codec.relay(Wire(path, body), "generate", "asked").body
+
+
+@pytest.mark.parametrize("name", ["anthropic", "openai-responses", "gemini"])
+def test_bytes_without_our_marks_stay_as_they_are(name: str) -> None:
+    """A text that speaks of a mark has none."""
+    body = b'{ "model":"asked", "input":[ {"encrypted_content":"gA"}],"messages":[],"contents":[{"text":"a px1."}]}'
+    assert relayed(name, body) == (body.replace(b'"asked"', b'"models/asked"') if name == "gemini" else body)
+
+
+def test_a_gemini_call_gets_the_stand_in_for_a_mark_of_ours() -> None:
+    token = seal(Parcel("s"), wrap=True)
+    sentinel = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
+    parts = [
+        {"text": "t", "thought": True, "thoughtSignature": token},
+        {"functionCall": {"name": "f"}, "thoughtSignature": token},
+        {"function_call": {"name": "g"}, "thought_signature": token},
+        {"functionCall": {"name": "h"}, "thoughtSignature": "cmVhbA=="},
+        {"text": "x", "thoughtSignature": token},
+        {"text": "", "thoughtSignature": token},
+    ]
+    contents = [{"role": "user", "parts": {"text": "Hi"}}, {"role": "model", "parts": parts}]
+    left = [
+        {"functionCall": {"name": "f"}, "thoughtSignature": sentinel},
+        {"function_call": {"name": "g"}, "thought_signature": sentinel},
+        {"functionCall": {"name": "h"}, "thoughtSignature": "cmVhbA=="},
+        {"text": "x"},
+    ]
+    body = {"contents": contents, "systemInstruction": {"parts": []}}
+    for said, where in ((body, ()), ({"generateContentRequest": body}, ("generateContentRequest",))):
+        got = json.loads(relayed("gemini", json.dumps(said).encode()))
+        for name in where:
+            got = got[name]
+        assert got == {**body, "contents": [contents[0], {"role": "model", "parts": left}]}
+
+
+def test_a_responses_client_keeps_its_own_reasoning_items() -> None:
+    real = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+    marked = {"type": "reasoning", "summary": [], "encrypted_content": seal(Parcel("s"))}
+    user = {"role": "user", "content": "px1."}
+    body = json.dumps({"model": "asked", "input": [user, real, marked]}).encode()
+    assert json.loads(relayed("openai-responses", body))["input"] == [user, real]
+    assert json.loads(relayed("openai-responses", b'{"input":"px1."}'))["input"] == "px1."
+
+
+# ------------------------------------------------------------------------------------------------ empty thoughts
+
+
+@pytest.mark.parametrize("upstream", ["openai-responses", "openai-chat", "gemini", "ollama"])
+def test_empty_thoughts_of_an_anthropic_client_go(upstream: str) -> None:
+    blocks = [
+        {"type": "thinking", "thinking": "", "signature": ""},
+        {"type": "redacted_thinking", "data": ""},
+        {"type": "text", "text": "Said."},
+    ]
+    user = {"role": "user", "content": "Hi"}
+    turns = [user, {"role": "assistant", "content": blocks}, user]
+    wire = Wire("/", json.dumps({"model": "asked", "max_tokens": 9, "messages": turns}).encode())
+    client = CODECS["anthropic"]
+    made = Bridge(
+        client, CODECS[upstream], wire, client.parse_request(wire), model="real", stream=False,
+        traits=Traits(replay="reasoning_content" if upstream == "openai-chat" else ""), policy="strict", seed=SEED,
+        scope="one", memory=Kept(),
+    )  # fmt: skip
+    body = made.wire.body
+    words = (b'"reasoning"', b"reasoning_content", b"thinking", b"thought", b"redacted")
+    assert b"Said." in body and not any(word in body for word in words)
