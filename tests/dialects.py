@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from translators import CODECS
 from translators.codec import Codec
+from translators.fields import named
 from translators.model import (
     File,
     Image,
@@ -31,6 +32,7 @@ from translators.model import (
     ToolResult,
     Usage,
 )
+from translators.policy import Loss
 
 Fields = Mapping[str, str]  # field of the neutral request -> the path under which its loss is told
 
@@ -38,8 +40,10 @@ Fields = Mapping[str, str]  # field of the neutral request -> the path under whi
 Ending = Literal["finish", "failure"]
 
 
-class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+class Dialect(msgspec.Struct, kw_only=True, eq=False):  # one of each: hashed by identity
     codec: Codec
+    path: str = "/"  # of a client's request
+    framing: tuple[bytes, bytes] = (b"\n\n", b"data: ")  # what stands between frames of a stream, and before the JSON
     # ---- requests
     conversation: str  # the field of the body that holds the turns
     unsaid: Fields = {}  # what a request of this protocol cannot say
@@ -52,6 +56,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     order: Callable[[Request], str] | None = None  # a choice of tools that can only be said in words
     side: tuple[str, ...] = ()  # fields of its own in every request, which mean nothing to others
     # ---- answers
+    strict: bool = False  # a call whose arguments are no object is said to be malformed
     reasons: Mapping[Reason, Reason] = {}  # those that come back as another one, of an answer without calls
     call_reasons: Mapping[Reason, Reason] = {}  # the same with calls
     usage: Mapping[str, str | None] = {}  # counters that are counted in another one; None: in none
@@ -182,6 +187,8 @@ DIALECTS: dict[str, Dialect] = {
     ),
     "gemini": Dialect(
         codec=CODECS["gemini"],
+        path="/v1beta/models/m:streamGenerateContent?alt=sse",
+        framing=(b"\r\n\r\n", b"data: "),
         conversation="contents",
         ending=_gemini_ending,
         unsaid={**_NO_LIMITS, "logit_bias": "logit_bias", "verbosity": "verbosity", "max_tool_calls": "max_tool_calls",
@@ -191,6 +198,7 @@ DIALECTS: dict[str, Dialect] = {
         tiers={"auto": None},
         picture=_blank,
         nameless=True,
+        strict=True,
         reasons={"stop_sequence": "end", "other": "end", "context_window": "length", "refusal": "content_filter",
                  "pause": "other", "tool_call": "end"},
         call_reasons={"context_window": "length", "refusal": "content_filter"},
@@ -198,6 +206,7 @@ DIALECTS: dict[str, Dialect] = {
     ),
     "ollama": Dialect(
         codec=CODECS["ollama"],
+        framing=(b"\n", b""),
         conversation="messages",
         ending=_ollama_ending,
         unsaid={"logit_bias": "logit_bias", "verbosity": "verbosity", "max_tool_calls": "max_tool_calls",
@@ -249,20 +258,27 @@ def _left(request: Request) -> list[Any]:
     return [tool for tool in request.tools if tool.name in kept]
 
 
+_MEDIA = "(media)"
+
+
 def told(dialect: Dialect, request: Request) -> set[str]:
     """Where the losses must be that rendering this request is told of."""
     fields = {path for field, path in {**dialect.unsaid, **dialect.bent}.items() if says(request, field)}
     if (request.max_output or 0) < dialect.least_output:
         fields.add("max_tokens")
     if any(unsendable(dialect, part) for message in request.messages for part in message.parts):
-        fields.add("media")
+        fields.add(_MEDIA)
     return fields
 
 
-def root(path: str) -> str:
-    """The field at the top of a loss's path; for a place in the conversation, what stands there."""
-    name = path.partition("[")[0].partition(".")[0]
-    return "media" if name in ("messages", "contents", "input") else name
+def places(losses: Iterable[Loss]) -> set[str]:
+    """The paths of losses; those in the conversation can only be of media here."""
+    return {_MEDIA if re.match("messages|contents|input", loss.path) else loss.path for loss in losses}
+
+
+def told_to(client: Dialect, paths: set[str]) -> set[str]:
+    """The paths in the words of a client."""
+    return {named(path, client.name) for path in paths}
 
 
 def unsendable(dialect: Dialect, part: Part) -> bool:

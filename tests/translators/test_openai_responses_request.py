@@ -139,6 +139,13 @@ def test_a_tool_search_of_the_clients_is_a_function_that_brings_tools() -> None:
     assert body["input"][0]["type"] == "tool_search_call" and body["input"][1]["tools"] == [found]
 
 
+def test_a_found_tool_that_is_none_is_refused() -> None:
+    for junk in (None, 7, "f", []):
+        with pytest.raises(BadRequest) as caught:
+            parse(input=[{"type": "tool_search_output", "call_id": "s", "tools": [junk]}])
+        assert caught.value.error.param == "input[0].tools[0]"
+
+
 def test_settings() -> None:
     request = parse(
         input="x", max_output_tokens=99, previous_response_id="resp_1", conversation="conv_1", store=False,

@@ -160,7 +160,8 @@ class _Reader:
         """The tools that a search found are declared from now on."""
         wire = decode(raw, path, ITEM_TOOLS)
         self._declare(raw, path)
-        names = [str(generic(tool).get("name")) for tool in wire.tools or ()]
+        values = map(generic, wire.tools or ())  # one that is no object is refused where they are read
+        names = [str(value.get("name")) for value in values if isinstance(value, dict)]
         text = f"Tools that are available now: {', '.join(names)}" if names else "No tools found."
         return ToolResult(self._answered(wire.call_id), (Text(text),), SEARCH, extra={NAME: {"raw": generic(raw)}})
 
