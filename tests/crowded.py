@@ -101,10 +101,18 @@ REQUESTS: dict[str, dict[str, Any]] = {
             {"type": "custom_tool_call", "call_id": "d", "name": "g", "input": "x"},
             {"type": "local_shell_call", "call_id": "l", "id": "l1", "status": "completed",
              "action": {"type": "exec", "command": ["ls"], "env": {}}},
+            {"type": "shell_call", "call_id": "s", "action": {"commands": ["ls"], "timeout_ms": 5}},
+            {"type": "apply_patch_call", "call_id": "p", "operation": {"type": "delete_file", "path": "a"}},
+            {"type": "computer_call", "call_id": "m", "action": {"type": "click", "x": 1, "y": 1}},
             {"type": "function_call_output", "call_id": "c", "output": [
                 {"type": "input_text", "text": "r"}, {"type": "input_image", "image_url": "http://x"}]},
             {"type": "custom_tool_call_output", "call_id": "d", "output": "r"},
             {"type": "local_shell_call_output", "id": "l1", "call_id": "l", "output": "r"},
+            {"type": "shell_call_output", "call_id": "s", "output": [
+                {"stdout": "o", "stderr": "e", "outcome": {"type": "exit", "exit_code": 1}}]},
+            {"type": "apply_patch_call_output", "call_id": "p", "status": "failed", "output": "no"},
+            {"type": "computer_call_output", "call_id": "m", "output": {
+                "type": "computer_screenshot", "image_url": "data:image/png;base64,aGk="}},
             {"type": "tool_search_call", "call_id": "t", "execution": "client", "arguments": {"query": "q"}},
             {"type": "tool_search_output", "call_id": "t", "execution": "client", "status": "completed",
              "tools": [{"type": "function", "name": "later", "parameters": _DECLARED}]},
@@ -215,6 +223,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
             {"type": "custom_tool_call", "id": "ctc_1", "call_id": "d", "name": "g", "input": "x"},
             {"type": "web_search_call", "id": "ws_1", "status": "completed",
              "action": {"type": "search", "query": "q"}},
+            {"type": "shell_call", "id": "sh_1", "call_id": "s", "action": {"commands": ["ls"], "timeout_ms": 5}},
+            {"type": "apply_patch_call", "id": "p1", "call_id": "p", "operation": {"type": "delete_file", "path": "a"}},
             {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "aGk="},
             {"type": "local_shell_call", "id": "l1", "call_id": "l", "status": "completed",
              "action": {"type": "exec", "command": ["ls"], "env": {}}},

@@ -146,6 +146,12 @@ def test_a_found_tool_that_is_none_is_refused() -> None:
         assert caught.value.error.param == "input[0].tools[0]"
 
 
+def test_an_id_that_is_no_text_becomes_one() -> None:
+    call = {"type": "local_shell_call", "call_id": 7, "action": {"type": "exec", "command": ["ls"]}}
+    request = parse(input=[call, {"type": "local_shell_call_output", "call_id": 7, "output": "r"}])
+    assert [part.id for message in request.messages for part in message.parts] == ["7", "7"]  # type: ignore[union-attr]
+
+
 def test_settings() -> None:
     request = parse(
         input="x", max_output_tokens=99, previous_response_id="resp_1", conversation="conv_1", store=False,

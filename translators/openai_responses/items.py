@@ -147,7 +147,7 @@ class _Reader:
             result = self._found(raw, path)
         elif type in local.OUTPUTS:
             value = generic(raw)
-            result = local.result_of(value, self._answered(value.get("call_id") or value.get("id")))
+            result = local.result_of(value, self._answered(str(value.get("call_id") or value.get("id") or "")))
         else:
             wire = decode(raw, path, OUTPUT)
             parts = _output(wire.output, f"{path}.output", raw)
