@@ -76,6 +76,13 @@ def unsaid(request: Request, target: str, title: str, shared: Mapping[str, Any] 
                 yield Loss(path, "dropped", f"{title} has no {path}", rule)
 
 
+    if request.reasoning is not None:
+        for protocol, facts in request.reasoning.extra.items():
+            for name in facts if protocol != target else ():
+                why = f"{title} has no such setting of reasoning"
+                yield Loss(f"reasoning.{name}", "dropped", why, WARN if name == "mode" else INFO)
+
+
 _UNSAID = object()
 
 

@@ -286,6 +286,7 @@ def for_gemini(schema: Schema) -> tuple[Schema, list[str]]:
         if not isinstance(value, dict):
             return {} if value is True else value
         _too_deep(depth)
+        value = _possible(value, removed)
         return _inside(_for_gemini(value, folder, removed), lambda inner: narrow(inner, depth + 1))
 
     return narrow(schema, 0), list(removed)
@@ -321,6 +322,15 @@ def _for_gemini(schema: Schema, folder: _Folder, removed: dict[str, None]) -> Sc
         reference = out.pop("$ref")
         out.setdefault("anyOf", [{"$ref": reference}])
     return schema if out == schema else out
+
+
+def _possible(schema: Schema, removed: dict[str, None]) -> Schema:
+    """Without properties that nothing can be (`false`), for which Gemini has no words: they are not there then."""
+    properties = _properties(schema)
+    if False not in properties.values():
+        return schema
+    removed["false"] = None
+    return {**schema, "properties": {name: inner for name, inner in properties.items() if inner is not False}}
 
 
 def _put_enum(out: Schema, values: list[Any], moved: Schema) -> None:

@@ -132,3 +132,10 @@ def test_of_two_tools_with_one_name_the_first_counts() -> None:
     functions = [{"type": "function", "function": {"name": "f", "description": text}} for text in ("one", "two")]
     tools = sent("cc-rs", {"tools": functions})["tools"]
     assert [tool["description"] for tool in tools] == ["one"]
+
+
+def test_a_limit_of_calls_is_one_of_the_search_where_that_is_the_only_tool() -> None:
+    body = {**SEARCHES["rs"], "max_tool_calls": 2}
+    assert sent("rs-an", body)["tools"][0]["max_uses"] == 2 and "max_tool_calls" not in losses("rs-an", body)
+    function = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    assert losses("rs-an", {"tools": [SEARCH, function], "max_tool_calls": 2})["max_tool_calls"] == "w/w/w"

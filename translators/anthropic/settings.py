@@ -88,7 +88,6 @@ _UNSAID: tuple[tuple[str, Rule, str], ...] = (
     ("logit_bias", STRICT_REJECT, "Anthropic has no logit bias"),
     ("logprobs", STRICT_REJECT, "Anthropic gives no log probabilities"),
     ("verbosity", WARN, "Anthropic has no verbosity"),
-    ("max_tool_calls", WARN, "Anthropic does not limit the number of tool calls"),
     ("metadata", WARN, "Anthropic's metadata holds a user id only"),
     ("previous_id", REJECT, "Anthropic keeps no earlier answers"),
     ("truncation", WARN, "Anthropic does not shorten the conversation by itself"),

@@ -203,11 +203,23 @@ def render_tools(request: Request, choice: Choice, traits: Traits, losses: list[
         else:
             names.add(name)
             tools.append(shape)
+    _limit_calls(request, tools, losses)
     for hosted, path in dropped:
         why = f"the {hosted.family} of {hosted.protocol} runs at that provider"
         losses.append(Loss(path, "dropped", why, loss_rule(hosted, request.tool_choice, bool(tools))))
     _check_choice(choice, names, losses)
     return tools
+
+
+def _limit_calls(request: Request, tools: list[dict[str, Any]], losses: list[Loss]) -> None:
+    """The limit of calls to tools that the provider runs: Anthropic has one for its search alone."""
+    limit = request.max_tool_calls
+    if limit is None:
+        return
+    if len(tools) == 1 and tools[0].get("name") == "web_search" and "max_uses" not in tools[0]:
+        tools[0] = {**tools[0], "max_uses": limit}
+    else:
+        losses.append(Loss("max_tool_calls", "dropped", "Anthropic limits the calls of its web search only", WARN))
 
 
 def _check_choice(choice: Choice, names: set[str], losses: list[Loss]) -> None:

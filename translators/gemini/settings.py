@@ -12,10 +12,10 @@ from msgspec import Raw
 from ..body import typed
 from ..codec import Traits
 from ..foreign import unsaid
-from ..model import BadRequest, Format, Request
+from ..model import BadRequest, Format, Request, Tool
 from ..policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss, Rule
 from ..schema import for_gemini, from_openapi
-from .reasoning import parse_reasoning, render_reasoning
+from .reasoning import LEVEL, parse_reasoning, render_reasoning
 from .wire import (
     BOOLEAN,
     FORMATS,
@@ -180,20 +180,28 @@ def render_format(out: Json, request: Request, traits: Traits, losses: list[Loss
     form = request.format
     if form.kind == "text":
         return ""
+    why = "this model takes no schema; it is asked in words" if form.schema is not None and _no_schema(traits) else ""
+    if traits.reasoning != LEVEL and any(isinstance(tool, Tool) for tool in request.tools):
+        why = "before Gemini 3 a model takes no form of the answer beside functions; it is asked in words"
+    if why:
+        losses.append(Loss("format", "emulated", why, STRICT_REJECT_WARN))
+        if form.schema is None:
+            return "Reply with one JSON object only, without any other text."
+        said = encode(form.schema).decode()
+        return f"Reply with JSON only, without any other text. It must match this JSON Schema:\n{said}"
     if form.schema is None:
         out["responseMimeType"] = "application/json"
         return ""
-    if not traits.structured or "format" in traits.drop:
-        why = "this model takes no schema; it is asked in words"
-        losses.append(Loss("format", "emulated", why, STRICT_REJECT_WARN))
-        said = encode(form.schema).decode()
-        return f"Reply with JSON only, without any other text. It must match this JSON Schema:\n{said}"
     out["responseMimeType"] = "application/json"
     out["responseJsonSchema"], removed = for_gemini(form.schema)
     if removed:
         why = f"{', '.join(removed)}: not enforced, said in descriptions"
         losses.append(Loss("format.schema", "approximated", why, INFO))
     return ""
+
+
+def _no_schema(traits: Traits) -> bool:
+    return not traits.structured or "format" in traits.drop
 
 
 def render_identity(body: Json, request: Request, traits: Traits, losses: list[Loss]) -> None:

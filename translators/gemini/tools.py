@@ -18,7 +18,7 @@ from ..foreign import untold
 from ..hosted import CLIENT_TOOLS, loss_rule, lost_options, search_of
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss
-from ..schema import Schema, ensure_object, for_gemini, from_openapi
+from ..schema import Schema, ensure_object, fold_root, for_gemini, from_openapi
 from .reasoning import LEVEL
 from .wire import DECLARATIONS, NAME, TOOL_CONFIG, TOOLS, Json, WireDeclaration, own
 
@@ -137,7 +137,11 @@ def _declared(tool: Tool | HostedTool, path: str, losses: list[Loss]) -> Json:
     if tool.description:
         out["description"] = tool.description
     if tool.schema:
-        out["parametersJsonSchema"], removed = for_gemini(ensure_object(tool.schema))
+        schema, folded = fold_root(tool.schema)
+        if folded:
+            why = "anyOf, oneOf and allOf at the root of a schema are folded into one object"
+            losses.append(Loss(f"{path}.parameters", "approximated", why, INFO))
+        out["parametersJsonSchema"], removed = for_gemini(ensure_object(schema))
         if removed:
             why = f"{', '.join(removed)}: not in Gemini's schemas, said in descriptions"
             losses.append(Loss(f"{path}.parameters", "approximated", why, INFO))
