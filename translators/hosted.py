@@ -83,17 +83,18 @@ def _domains(said: Any) -> tuple[str, ...]:
 
 def lost_options(search: Search, takes: frozenset[str], path: str) -> Iterator[Loss]:
     """A loss for each option that the target's search has no place for. `takes`: names of fields of `Search`."""
-    for name, rule in _OPTION_RULES.items():
+    for name, (wire, rule) in _OPTION_RULES.items():
         if name not in takes and getattr(search, name):
-            yield Loss(f"{path}.{name}", "dropped", f"the target's search cannot be told of {name}", rule)
+            yield Loss(f"{path}.{wire}", "dropped", f"the target's search takes no {wire}", rule)
 
 
-_OPTION_RULES: dict[str, Rule] = {
-    "allowed": STRICT_REJECT_WARN,
-    "blocked": STRICT_REJECT_WARN,
-    "place": INFO,
-    "size": INFO,
-    "uses": WARN,
+# field of `Search` -> what clients call it, and the rule
+_OPTION_RULES: dict[str, tuple[str, Rule]] = {
+    "allowed": ("allowed_domains", STRICT_REJECT_WARN),
+    "blocked": ("blocked_domains", STRICT_REJECT_WARN),
+    "place": ("user_location", INFO),
+    "size": ("search_context_size", INFO),
+    "uses": ("max_uses", WARN),
 }
 
 

@@ -157,7 +157,7 @@ def test_calls_and_results() -> None:
                 {"type": "text", "text": "see"},
                 {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QUJD"}},
             ], "cache_control": {"type": "ephemeral"}},
-            {"type": "tool_result", "tool_use_id": "b", "is_error": True},
+            {"type": "tool_result", "tool_use_id": "b", "content": "Error", "is_error": True},
             {"type": "text", "text": "and hurry"},
         ]},
     ]

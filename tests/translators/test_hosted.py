@@ -40,11 +40,11 @@ def test_a_search_has_its_options_on_both_sides() -> None:
 
 
 def test_an_option_that_the_target_lacks_is_a_loss() -> None:
-    assert losses("rs-gm", SEARCHES["rs"])["tools[0].allowed"] == "r/w/w"
-    assert losses("an-rs", SEARCHES["an"])["tools[0].uses"] == "w/w/w"
-    assert losses("rs-an", SEARCHES["rs"])["tools[0].size"] == "i/i/i"
+    assert losses("rs-gm", SEARCHES["rs"])["tools[0].allowed_domains"] == "r/w/w"
+    assert losses("an-rs", SEARCHES["an"])["tools[0].max_uses"] == "w/w/w"
+    assert losses("rs-an", SEARCHES["rs"])["tools[0].search_context_size"] == "i/i/i"
     blocked = {"tools": [{"type": "web_search_20250305", "name": "web_search", "blocked_domains": ["x.example"]}]}
-    assert losses("an-rs", blocked)["tools[0].blocked"] == "r/w/w"
+    assert losses("an-rs", blocked)["tools[0].blocked_domains"] == "r/w/w"
 
 
 @pytest.mark.parametrize("client", SEARCHES)

@@ -44,6 +44,7 @@ from translators.events import fold
 from translators.fields import told
 from translators.model import (
     BadRequest,
+    HostedTool,
     Message,
     Part,
     Refusal,
@@ -116,6 +117,9 @@ CHANGED = {
     ("mid-system", "gemini", "ollama", "messages"),  # two texts of a user become one
     ("pdf", "gemini", "openai-chat", "messages"),  # a file without a name is given one
     ("pdf", "gemini", "openai-responses", "messages"),
+    ("tool-file", "gemini", "openai-responses", "messages"),
+    ("two-systems", "anthropic", "openai-responses", "messages"),  # two texts of an operator become one
+    ("two-systems", "gemini", "openai-responses", "messages"),
 }
 
 
@@ -125,7 +129,7 @@ def fields(request: Request) -> Json:
     messages = [(role, [_plain(part) for message in group for part in message.parts]) for role, group in turns]
     return {
         "messages": [(role, [part for part in parts if part is not None]) for role, parts in messages],
-        "tools": [_plain(tool) for tool in request.tools],
+        "tools": [tool.family if isinstance(tool, HostedTool) else _plain(tool) for tool in request.tools],
         "tool_choice": request.tool_choice,
         "format": (request.format.kind, request.format.schema),
         "off": request.reasoning is not None and request.reasoning.effort == "off",

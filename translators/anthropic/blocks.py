@@ -27,7 +27,7 @@ from ..model import (
     ToolCall,
     ToolResult,
 )
-from ..policy import INFO, STRICT_REJECT, STRICT_REJECT_WARN
+from ..policy import INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN
 from ..unpacked import unpacked
 from .media import Target, flat_text, note, parse_document, parse_image, render_audio, render_file, render_image
 from .wire import (
@@ -241,6 +241,8 @@ def render_input(part: ToolCall) -> Raw:
 
 
 def _render_call(part: ToolCall, target: Target) -> Shape:
+    if not part.custom and not as_object(part.arguments)[1]:
+        target.lose("repaired", "the arguments of a tool call were no JSON object", WARN, "tool_calls")
     block = {"type": "tool_use", "id": part.id, "name": part.name, "input": render_input(part), **own(part.extra)}
     if part.cache is not None:
         block["cache_control"] = cache_control(part.cache)
@@ -259,6 +261,7 @@ def _render_result(part: ToolResult, target: Target) -> Shape:
             block["content"] = blocks
     if part.error:
         block["is_error"] = True
+        block.setdefault("content", "Error")  # a failed result without a word is refused
     if part.cache is not None:
         block["cache_control"] = cache_control(part.cache)
     return {**block, **own(part.extra)} if part.extra else block

@@ -23,8 +23,9 @@ class Target:
         self.role = "user"
         self.index = 0  # of the message
 
-    def lose(self, code: str, why: str, rule: Rule) -> None:
-        self.losses.append(Loss(f"messages[{self.index}]", code, why, rule))
+    def lose(self, code: str, why: str, rule: Rule, field: str = "") -> None:
+        where = f"messages[{self.index}]"
+        self.losses.append(Loss(f"{where}.{field}" if field else where, code, why, rule))
 
 
 # ------------------------------------------------------------------------------------------------ parsing
@@ -104,7 +105,7 @@ def render_image(part: Image, target: Target) -> dict[str, Any]:
         why = f"Anthropic takes no image of this kind ({kind or 'a file id'})"
         return left_out("image", why, BALANCED_REJECT, target)
     if part.detail not in (None, "auto"):
-        target.lose("dropped", "Anthropic has no levels of detail", INFO)
+        target.lose("dropped", "Anthropic has no levels of detail", INFO, "detail")
     block: dict[str, Any] = {"type": "image", "source": source}
     if changes := own(part.extra).get("transformations"):
         block["transformations"] = changes

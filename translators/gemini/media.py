@@ -68,8 +68,11 @@ def render_media(part: Media, path: str, traits: Traits, losses: list[Loss]) -> 
         losses.append(Loss(f"{path}.citations", "dropped", "Gemini cites no documents of the prompt", INFO))
     media_type = _TYPES.get(blob.media_type or "", blob.media_type) or _DEFAULTS[kind]
     out: Json = {"inlineData": {"mimeType": media_type, "data": standard_base64(blob.data or "")}}
-    if isinstance(part, Image) and part.detail in _DETAILS and "detail" in traits.input:
-        out["mediaResolution"] = {"level": _DETAILS[part.detail or ""]}
+    detail = part.detail if isinstance(part, Image) else None
+    if detail in _DETAILS and "detail" in traits.input:
+        out["mediaResolution"] = {"level": _DETAILS[detail or ""]}
+    elif detail not in (None, "auto"):
+        losses.append(Loss(f"{path}.detail", "dropped", "the target takes no level of detail", INFO))
     return out
 
 

@@ -254,6 +254,8 @@ class _Renderer:
         for part in parts:
             if isinstance(part, Image) and (data := self._picture(part)) is not None:
                 images.append(data)
+                if part.detail not in (None, "auto"):
+                    self._lose(f"{path}.detail", "dropped", "the target has no levels of detail", INFO)
                 continue
             text = self._text(part, path)
             cited = isinstance(part, Text) and bool(part.citations)
