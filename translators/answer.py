@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
-import msgspec
-
-from .body import WRONG
+from .body import WRONG, is_json
 from .codec import Codec, Encoder, ErrorReply, Seed, Traits
-from .events import Event, Failure, Finish, Fold, PartDelta, Start, UsageUpdate, fold, unfold
-from .heads import Head, relayed_headers, stream_head, translated_headers, whole_head
+from .events import Event, Failure, Finish, Fold, PartDelta, PartStart, Start, UsageUpdate, fold, unfold
+from .heads import Head, relayed_headers, stream_head, translated_headers, unreadable, whole_head
+from .hosted import foreign
 from .meter import ESTIMATED, Meter
 from .model import ApiError, Request, Response, UpstreamFault, Usage
 from .policy import Loss
@@ -63,6 +62,7 @@ class Answer:
         self.crash: Exception | None = None
         self.done = False
         self.warnings: list[Loss] = []  # what the client may be told of it, where its head is still to come
+        self._notes: list[Loss] = []
         self._mode: _Whole | _Streamed | None = None if 200 <= status < 300 else _Whole(self)
 
     @property
@@ -72,7 +72,7 @@ class Answer:
     @property
     def losses(self) -> Sequence[Loss]:
         """What could not be read in the upstream's answer, and what was added to it."""
-        return [*self.warnings, *(self._mode.losses if isinstance(self._mode, _Streamed) else ())]
+        return [*self.warnings, *self._notes, *(self._mode.losses if isinstance(self._mode, _Streamed) else ())]
 
     @property
     def verbatim(self) -> bool:
@@ -142,6 +142,8 @@ class Answer:
                 self.usage = event.usage  # type: ignore[union-attr]
             elif kind is Finish:
                 self.finish = event  # type: ignore[assignment]
+            elif kind is PartStart:
+                self._notes += foreign(event.part, self._bridge.client.NAME)  # type: ignore[union-attr]
             elif kind is Start:
                 self.start = event  # type: ignore[assignment]
                 self.usage = event.usage or self.usage  # type: ignore[union-attr]
@@ -187,7 +189,7 @@ class _Whole:
         except WRONG:
             if answer.bridge.relay and not answer.bridge.stream and body:
                 return self._deliver(None, body)
-            answer.fail(_unreadable(answer.headers, body))
+            answer.fail(unreadable(answer.headers, body))
             return b""
         return self._deliver(response, body)
 
@@ -213,7 +215,7 @@ class _Whole:
         if 300 <= answer.status < 400:  # followed nowhere: the key would go along
             message = f"the upstream redirects to another address (status {answer.status}), which is not followed"
             error = ApiError(502, "server", message)
-        if bridge.relay and answer.status >= 400 and _is_json(body):
+        if bridge.relay and answer.status >= 400 and is_json(body):
             raw = b"".join(self._raw) or body
             answer.reply = (answer.status, relayed_headers(answer.headers), raw)
         answer.fail(error)
@@ -390,17 +392,3 @@ class _Streamed:
             return False
         self._answer.fail(first.error)
         return True
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        msgspec.json.decode(body, type=msgspec.Raw)
-    except WRONG:
-        return False
-    return True
-
-
-def _unreadable(headers: Mapping[str, str], body: bytes) -> ApiError:
-    kind = headers.get("content-type", "no content type")
-    what = f"{len(body)} bytes of {kind}" if body else "nothing"
-    return ApiError(502, "server", f"the upstream answered with {what}, which is no answer of its protocol")

@@ -70,6 +70,14 @@ def without_lone_surrogates(raw: bytes) -> bytes | None:
     return repaired if repaired != raw else None
 
 
+def is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body, type=Raw)
+    except WRONG:
+        return False
+    return True
+
+
 def generic(raw: bytes | Raw) -> Any:
     """Plain Python values of a piece of JSON that `typed` has accepted."""
     return _ANY.decode(raw)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from .limits import translate_limits
+from .model import ApiError
 
 _HOP_BY_HOP = frozenset(
     [
@@ -37,6 +38,13 @@ def whole_head(more: Mapping[str, str]) -> Head:
 def stream_head(content_type: str, more: Mapping[str, str]) -> Head:
     """Of a translated stream."""
     return Head(200, {"content-type": content_type, "cache-control": "no-cache", **more}, True)
+
+
+def unreadable(headers: Mapping[str, str], body: bytes) -> ApiError:
+    """What is said of a body that is no answer."""
+    kind = headers.get("content-type", "no content type")
+    what = f"{len(body)} bytes of {kind}" if body else "nothing"
+    return ApiError(502, "server", f"the upstream answered with {what}, which is no answer of its protocol")
 
 
 def translated_headers(headers: Mapping[str, str], upstream: str, client: str, now: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from .model import HostedTool, ToolChoice
+from .model import HostedTool, Opaque, Part, ServerTool, ToolChoice
 from .policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss, Rule
 from .schema import Schema
 
@@ -134,3 +134,15 @@ CLIENT_TOOLS: dict[str, tuple[str, Schema]] = {
         ),
     ),
 }
+
+
+def foreign(part: Part, client: str) -> list[Loss]:
+    """What only another protocol can replay of an answer: the client has it in the words around it at best."""
+    match part:
+        case ServerTool() if client not in part.extra:
+            what = part.family
+        case Opaque() if client != part.protocol:
+            what = part.kind
+        case _:
+            return []
+    return [Loss(f"answer.{what}", "approximated", f"the client's protocol has no such {what}", INFO)]

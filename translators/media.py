@@ -6,7 +6,7 @@ import base64
 import re
 from urllib.parse import unquote_to_bytes
 
-from .model import Blob
+from .model import Audio, Blob, File, Image
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*?)(;base64)?,", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
@@ -42,6 +42,14 @@ def plain_text(blob: Blob) -> str | None:
         return base64.b64decode(clean_base64(blob.data) + "==").decode("utf-8", "replace")
     except ValueError:  # no base64 after all
         return None
+
+
+def described(part: Image | Audio | File) -> str:
+    """What the model made, in words, for clients whose protocol has no such thing in answers."""
+    if isinstance(part, Audio) and part.transcript:
+        return part.transcript
+    what = part.blob.url or part.blob.file_id or part.blob.media_type or "no type"
+    return f"[{type(part).__name__.lower()}: {what}]"
 
 
 def data_url(blob: Blob, default: str) -> str:

@@ -15,7 +15,7 @@ from translators.bridge import Bridge
 from translators.codec import DEFAULT_TRAITS, Wire
 from translators.events import Finish, fold, unfold
 from translators.meter import ESTIMATED
-from translators.model import ApiError, Request, Response, Text, ToolCall, Usage
+from translators.model import ApiError, Audio, Blob, File, Request, Response, Text, ToolCall, Usage
 from translators.tokens import estimate
 
 GM = CODECS["gemini"]
@@ -190,3 +190,45 @@ def test_a_call_ends_as_a_call() -> None:
     for client in CODECS:
         response = read(client, written(client, Response((ToolCall("a", "f", "{}"),), "tool_call"), True), True)
         assert response.reason == "tool_call"
+
+
+# ------------------------------------------------------------------------------------------------ sounds and others
+
+SPOKEN = Audio(Blob("audio/wav", "YWJj"), "Hello")
+MUTE = Audio(Blob("audio/wav", "YWJj"))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("client", ["openai-chat", "openai-responses", "anthropic", "ollama"])
+def test_what_was_spoken_can_be_read(client: str, stream: bool) -> None:
+    assert words(read(client, written(client, Response((SPOKEN,)), stream), stream)) == "Hello"
+    assert words(read(client, written(client, Response((MUTE,)), stream), stream)) == "[audio: audio/wav]"
+    pdf = Response((File(Blob("application/pdf", "YWJj")),))
+    assert words(read(client, written(client, pdf, stream), stream)) == "[file: application/pdf]"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_chat_client_that_asked_for_sound_gets_it(stream: bool) -> None:
+    codec = CODECS["openai-chat"]
+    asked = Request(model="asked", modalities=["text", "audio"])
+    if stream:
+        encoder = codec.encoder(asked, SEED)
+        wire = b"".join(encoder.encode(event) for event in unfold(Response((SPOKEN,))))
+    else:
+        wire = codec.render_response(Response((SPOKEN,)), asked, SEED)
+    (part,) = read("openai-chat", wire, stream).parts
+    assert isinstance(part, Audio) and (part.blob.data, part.transcript) == ("YWJj", "Hello")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_a_provider_did_itself_is_told_where_it_cannot_be_shown(stream: bool) -> None:
+    items = [
+        {"id": "ci_1", "type": "code_interpreter_call", "status": "completed", "code": "1", "container_id": "c"},
+        {"id": "ap_1", "type": "mcp_approval_request", "name": "wipe", "arguments": "{}", "server_label": "s"},
+    ]
+    body = json.dumps({"id": "resp_1", "object": "response", "status": "completed", "output": items}).encode()
+    answer, out = answered("anthropic", "openai-responses", stream, body)
+    told = {(loss.path, loss.code) for loss in answer.losses}
+    assert {("answer.code_interpreter", "approximated"), ("answer.mcp_approval_request", "approximated")} <= told
+    assert b"asks for leave to call wipe" in out
+    assert all(loss.path != "answer.code_interpreter" for loss in answer.warnings)

@@ -439,3 +439,76 @@ def test_openapi_becomes_json_schema() -> None:
             "type": {"examples": [1]},
         },
     }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ odd spellings
+
+
+def piece(*values: Any, more: bool = True, **call: Any) -> dict[str, Any]:
+    given = {**call, **({"partialArgs": list(values)} if values else {}), **({"willContinue": True} if more else {})}
+    return chunk({"functionCall": given})
+
+
+def put(path: str, more: bool = False, **value: Any) -> dict[str, Any]:
+    return {"jsonPath": path, **value, **({"willContinue": True} if more else {})}
+
+
+def test_arguments_that_come_in_pieces_are_put_together() -> None:
+    pieces = [
+        piece(name="f", id="c1"),
+        piece(put("$.city", True, stringValue="Bos")),
+        piece(put("$.city", stringValue="ton"), put("$.days[0]", numberValue=3), put("$.days[1]", numberValue=4)),
+        piece(put("$['a b'].deep", boolValue=True), put("$.none", nullValue="NULL_VALUE")),
+        piece(more=False),
+        piece(put("$.x", stringValue="y"), more=False, name="g", id="c2"),
+        chunk(finish="STOP"),
+    ]
+    first, second = read(*pieces).parts
+    assert isinstance(first, ToolCall) and isinstance(second, ToolCall)
+    expected = {"city": "Boston", "days": [3, 4], "a b": {"deep": True}, "none": None}
+    assert (first.id, first.name, json.loads(first.arguments)) == ("c1", "f", expected)
+    assert (second.id, second.name, json.loads(second.arguments)) == ("c2", "g", {"x": "y"})
+    assert fold(events(sse(*pieces), 3)).parts == (first, second)
+
+
+def test_a_call_that_stops_growing_is_told_as_far_as_it_came() -> None:
+    cut = read(piece(name="f", id="c"), piece(put("$.a", True, stringValue="b")), chunk(finish="MAX_TOKENS"))
+    assert cut.reason == "length" and cut.parts == (ToolCall("c", "f", '{"a":"b"}'),)
+    renewed = read(piece(name="f", id="c"), chunk({"functionCall": {"name": "g", "id": "d"}}, finish="STOP"))
+    assert renewed.parts == (ToolCall("c", "f", "{}"), ToolCall("d", "g", "{}"))
+
+
+@pytest.mark.parametrize("path", ["$", "", "$.a[999999]", "$.a..b", "$[0]", "$.s.t", "a.b", "$.a[x]"])
+def test_pieces_without_a_place_are_left_out_and_told_of(path: str) -> None:
+    stream = sse(
+        piece(put("$.s", stringValue="x"), name="f", id="c"), piece(put(path, stringValue="y"), more=False),
+        chunk(finish="STOP"),
+    )  # fmt: skip
+    decoder = gemini.decoder(SEED, Traits())
+    (call,) = fold(decoder.feed(stream) + decoder.feed(b"")).parts
+    assert isinstance(call, ToolCall) and json.loads(call.arguments)["s"] == "x"
+    assert [loss.code for loss in decoder.losses] == ["dropped"]
+
+
+def test_answers_in_the_other_spelling_are_read() -> None:
+    part = {"function_call": {"name": "f", "args": {"user_key": 1}}, "thought_signature": "c2ln"}
+    candidate = {"content": {"role": "model", "parts": [part]}, "finish_reason": "STOP"}
+    snaky = {
+        "candidates": [candidate], "usage_metadata": {"prompt_token_count": 4, "candidates_token_count": 2},
+        "model_version": "m", "response_id": "r",
+    }  # fmt: skip
+    for response in (body(snaky), read(snaky), read({"candidates": []}, snaky)):
+        (call,) = response.parts
+        assert isinstance(call, ToolCall) and json.loads(call.arguments) == {"user_key": 1} and call.extra == SIGNED
+        assert response.reason == "tool_call" and response.usage is not None
+        assert (response.usage.prompt, response.usage.completion) == (4, 2)
+    blocked = body({"prompt_feedback": {"block_reason": "SAFETY"}})
+    assert blocked.reason == "content_filter"
+
+
+def test_of_several_candidates_the_first_is_taken_and_it_is_said() -> None:
+    two = chunk({"text": "A"}, finish="STOP")
+    two["candidates"].append({**two["candidates"][0], "index": 1})
+    decoder = gemini.decoder(SEED, Traits())
+    response = fold(decoder.feed(sse(two)) + decoder.feed(b""))
+    assert response.parts == (Text("A"),) and [loss.code for loss in decoder.losses] == ["dropped"]

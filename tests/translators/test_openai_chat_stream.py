@@ -14,7 +14,7 @@ from tests import lawful
 from translators import openai_chat as chat
 from translators.codec import DEFAULT_TRAITS, Seed, Traits
 from translators.events import Event, Failure, Finish, Fold, PartDelta, PartEnd, PartStart, Start
-from translators.model import ApiError, Blob, Citation, Image, Part, Refusal, Response, Text, Thinking, ToolCall
+from translators.model import ApiError, Audio, Blob, Citation, Image, Part, Refusal, Response, Text, Thinking, ToolCall
 
 SEED = Seed("s" * 24, 1)
 DONE = b"data: [DONE]\n\n"
@@ -444,3 +444,23 @@ def test_whatever_comes_is_lawful(frames: list[Any], done: bool, tags: bool) -> 
     events = read(*map(frame, frames), *([DONE] if done else []), traits=Traits(think_tags=tags))
     ids = [event.part.id for event in events if isinstance(event, PartStart) and isinstance(event.part, ToolCall)]
     assert len(set(ids)) == len(ids) and all(ids)
+
+
+def test_a_spoken_answer_is_one_part_with_its_words() -> None:
+    pieces = [{"id": "audio_1", "transcript": "Hel"}, {"data": "YWI="}, {"data": "Yw==", "transcript": "lo"}]
+    last = {"audio": {"expires_at": 9}}
+    spoken = whole(*(chunk({"audio": piece}) for piece in pieces), chunk({}, "stop"), chunk(last), DONE)
+    assert spoken.parts == (Audio(Blob(data="YWJj"), "Hello", {"openai-chat": {"id": "audio_1"}}),)
+    message = {"content": None, "audio": {"id": "audio_1", "data": "YWJj", "transcript": "Hello", "expires_at": 9}}
+    body = json.dumps({"id": "c1", "model": "m", "choices": [{"message": message, "finish_reason": "stop"}]})
+    assert chat.parse_response(body.encode(), SEED).parts == spoken.parts
+    broken = whole(chunk({"audio": {"data": "é"}}), chunk({}, "stop"), DONE)
+    assert broken.parts == (Audio(Blob(data=""), "[a piece of sound that is no base64]"),)
+
+
+def test_other_answers_than_the_first_are_told_of() -> None:
+    decoder = chat.decoder(SEED)
+    other = frame({"id": "c1", "choices": [{"index": 1, "delta": {"content": "B"}, "finish_reason": "stop"}]})
+    events = decoder.feed(chunk({"content": "A"}) + other + other + chunk({}, "stop") + DONE)
+    assert [event.text for event in events if isinstance(event, PartDelta)] == ["A"]
+    assert [(loss.path, loss.code) for loss in decoder.losses] == [("stream", "dropped")]

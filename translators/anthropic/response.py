@@ -11,6 +11,7 @@ from ..carry import sealed
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..endings import REFUSED
 from ..events import Finish
+from ..media import described
 from ..model import (
     ApiError,
     Audio,
@@ -253,11 +254,3 @@ def answer_thought(part: Thinking, text: str, token: dict[str, Any], hidden: boo
     if hidden:
         return [{"type": "thinking", "thinking": "", "signature": mark(text)}]
     return [{"type": "thinking", "thinking": text, "signature": mark()}]
-
-
-def described(part: Image | Audio | File) -> str:
-    """What the model made, in words: an Anthropic answer holds text only."""
-    if isinstance(part, Audio) and part.transcript:
-        return part.transcript
-    what = part.blob.url or part.blob.file_id or part.blob.media_type or "no type"
-    return f"[{type(part).__name__.lower()}: {what}]"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..events import Failure, Finish, Fold
@@ -20,7 +21,8 @@ from ..stream import Machine, StreamDecoder
 from .answer import ANSWER, BROKEN, WireAnswer, WireCandidate, parse_citations, parse_usage, read_reason
 from .errors import read_error
 from .messages import arguments_of, parse_part
-from .wire import NAME, Json, WireCall, WirePart, signed
+from .partial import PartialCall
+from .wire import NAME, Json, WireCall, WirePart, signed, spelled_answer
 
 
 def decoder(seed: Seed, traits: Traits = DEFAULT_TRAITS) -> StreamDecoder:
@@ -46,11 +48,11 @@ def parse_response(body: bytes, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> 
     """Raises `UpstreamFault` where the body is an error, `msgspec.DecodeError` where it is no answer."""
     machine = GeminiMachine(seed, traits)
     raws = _LIST.decode(body) if body.lstrip()[:1] == b"[" else [msgspec.Raw(body)]
-    for raw in raws:
+    for raw in map(spelled_answer, map(bytes, raws)):
         answer = ANSWER.decode(raw)
         if answer.says_nothing and answer.error is None:
             raise msgspec.ValidationError("Object missing required field `candidates`")
-        machine.frame(None, bytes(raw))
+        machine.frame(None, raw)
     machine.end(whole=True)
     machine.sink.end()
     fold = Fold()
@@ -78,6 +80,9 @@ class GeminiMachine(Machine):
         self._reason: str | None = None
         self._message: str | None = None
         self._blocked: Json = {}  # what is said of a prompt that was blocked
+        self._snaky = False  # whether the upstream spells in snake_case
+        self._others = False  # whether there were answers besides the first
+        self._partial: PartialCall | None = None  # a call whose arguments come in pieces
         self._said = False  # whether there is anything to show
         self._counts: Json | None = None  # the last usage that was said
         self._grounding: Any = None
@@ -88,6 +93,9 @@ class GeminiMachine(Machine):
             if data.strip() != b"[DONE]":
                 self.sink.fail(read_error(msgspec.json.decode(data)))
             return
+        if self._snaky or self._kind is None:  # no text is running: nearly every chunk is spared the search
+            spelt = spelled_answer(data)
+            self._snaky, data = spelt is not data, spelt
         answer = ANSWER.decode(data)
         if answer.error is not None:
             self.sink.fail(read_error(msgspec.json.decode(data)))
@@ -97,8 +105,11 @@ class GeminiMachine(Machine):
         if answer.usage_metadata:
             self._usage(answer.usage_metadata)
         for candidate in answer.candidates or ():
-            if not candidate.index:  # of several answers the first
+            if not candidate.index:
                 self._candidate(candidate)
+            elif not self._others:
+                self._others = True
+                self.sink.losses.append(Loss("stream", "dropped", "of several answers the first was taken", INFO))
         self._feedback(answer)
 
     def end(self, whole: bool = False) -> None:
@@ -110,6 +121,7 @@ class GeminiMachine(Machine):
             message = f"the upstream gave up: {reason}" + (f": {self._message}" if self._message else "")
             self.sink.fail(ApiError(502, "server", message, reason))
             return
+        self._end_partial()
         self._close()
         said = read_reason(reason, self.sink.calls)
         extra: Extra = {NAME: {"finishReason": reason}} if said in ("other", "content_filter") else {}
@@ -193,6 +205,34 @@ class GeminiMachine(Machine):
         self._kind, self._texts = None, []
 
     def _call(self, call: WireCall, signature: str | None) -> None:
+        if self._partial is not None and not call.name:
+            self._grow(self._partial, call, signature)
+            return
+        self._end_partial()
+        if call.name and (call.will_continue or call.partial_args):
+            self._said = True
+            self._partial = PartialCall(call)
+            self._grow(self._partial, call, signature)
+            return
+        self._whole_call(call, signature)
+
+    def _grow(self, partial: PartialCall, call: WireCall, signature: str | None) -> None:
+        partial.signature = signature or partial.signature
+        partial.add(call.partial_args or [])
+        if not call.will_continue:
+            self._end_partial()
+
+    def _end_partial(self) -> None:
+        partial, self._partial = self._partial, None
+        if partial is None:
+            return
+        if partial.lost:
+            why = f"{partial.lost} pieces of the arguments of {partial.name} have no place"
+            self.sink.losses.append(Loss("stream", "dropped", why, INFO))
+        arguments = Raw(partial.arguments.encode())
+        self._whole_call(WireCall(partial.name, partial.id, arguments), partial.signature)
+
+    def _whole_call(self, call: WireCall, signature: str | None) -> None:
         if not call.name:
             self.sink.losses.append(Loss("stream", "dropped", "a tool call without a name was left out", INFO))
             return

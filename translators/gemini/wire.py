@@ -88,6 +88,22 @@ _SHAPES: dict[str, dict[str, str]] = {
         "speechConfig": "", "imageConfig": "", "thinkingConfig": "thinking", "continuationToken": "",
     },
     "thinking": {"thinkingLevel": "", "thinkingBudget": "", "includeThoughts": ""},
+    "answer": {
+        "candidates": "candidate", "promptFeedback": "feedback", "usageMetadata": "usage", "modelVersion": "",
+        "responseId": "",
+    },
+    "candidate": {
+        "content": "content", "finishReason": "", "finishMessage": "", "groundingMetadata": "grounding",
+        "citationMetadata": "", "logprobsResult": "",
+    },
+    "feedback": {"blockReason": "", "blockReasonMessage": ""},
+    "usage": {
+        "promptTokenCount": "", "candidatesTokenCount": "", "totalTokenCount": "", "thoughtsTokenCount": "",
+        "cachedContentTokenCount": "", "toolUsePromptTokenCount": "",
+    },
+    "grounding": {"groundingChunks": "", "groundingSupports": "support", "webSearchQueries": ""},
+    "support": {"segment": "segment", "groundingChunkIndices": ""},
+    "segment": {"startIndex": "", "endIndex": "", "partIndex": ""},
     "format": {"text": "textFormat"},
     "textFormat": {"mimeType": ""},
 }  # fmt: skip
@@ -128,6 +144,12 @@ def spelled(fields: dict[str, Raw], shape: str = "request") -> dict[str, Raw]:
     return out
 
 
+def spelled_answer(data: bytes) -> bytes:
+    """An answer's message in camelCase: some gateways hand out the other spelling."""
+    found = _SPELT.search(data) is not None and data.lstrip()[:1] == b"{"
+    return encode(spelled(_FIELDS_OF.decode(data), "answer")) if found else data
+
+
 def _respelled(raw: Raw, shape: str) -> Raw:
     start = bytes(raw).lstrip()[:1]
     if start == b"[":
@@ -152,6 +174,8 @@ class WireCall(Struct, rename="camel"):
     name: str | None = None
     id: str | None = None
     args: Raw | UnsetType = UNSET
+    partial_args: list[Json] | None = None
+    will_continue: bool | None = None
 
 
 class WireResult(Struct, rename="camel"):

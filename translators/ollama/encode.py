@@ -19,7 +19,7 @@ from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping
 from ..framing import one_line
 from ..model import Image, Refusal, Request, Text, Thinking, ToolCall, Usage
 from .errors import error_body
-from .response import Asked, closing, link_of, said, wire_call
+from .response import Asked, closing, in_words, link_of, said, wire_call
 from .wire import Json, encode, timestamp
 
 _MARK = "\ue000"  # stands for the text in the frame of a line
@@ -100,13 +100,15 @@ class OllamaEncoder:
         self._refused = self._refused or isinstance(part, Refusal)
         self._said = self._said or not isinstance(part, Thinking)
         self._around = self._frames.get(type(part))
-        return self._image(part) if isinstance(part, Image) else b""
+        return self._image(part) if isinstance(part, Image) else self._words(in_words(part))
 
     def _image(self, part: Image) -> bytes:
         if part.blob.data is not None:
             return self._line(said(self._wants, images=[part.blob.data]))
-        link = link_of(part.blob)
-        return self._line(said(self._wants, link)) if link else b""
+        return self._words(link_of(part.blob))
+
+    def _words(self, text: str) -> bytes:
+        return self._line(said(self._wants, text)) if text else b""
 
     def _part_end(self, event: PartEnd) -> bytes:
         call, self._call, self._around = self._call, None, None

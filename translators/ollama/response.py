@@ -11,9 +11,12 @@ from ..body import WRONG
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..endings import last_words
 from ..events import Failure, Fold
+from ..media import described
 from ..model import (
     ApiError,
+    Audio,
     Blob,
+    File,
     Image,
     Part,
     Reason,
@@ -132,7 +135,7 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
 
 def _said(response: Response, wants: Asked) -> Json:
     parts = response.parts
-    content = "".join(part.text if isinstance(part, Text | Refusal) else _link(part) for part in parts)
+    content = "".join(part.text if isinstance(part, Text | Refusal) else in_words(part) for part in parts)
     spoke = any(not isinstance(part, Thinking) for part in parts)
     content += closing(response.reason, response.detail, spoke, any(isinstance(part, Refusal) for part in parts))
     thought = "".join(part.text for part in parts if isinstance(part, Thinking)) if wants.thoughts else ""
@@ -162,8 +165,15 @@ def said(
     return {"message": message}
 
 
-def _link(part: Part) -> str:
-    return link_of(part.blob) if isinstance(part, Image) else ""
+def in_words(part: Part) -> str:
+    """What the model made and Ollama cannot hold."""
+    match part:
+        case Image():
+            return link_of(part.blob)
+        case Audio() | File():
+            return described(part)
+        case _:
+            return ""
 
 
 def link_of(blob: Blob) -> str:

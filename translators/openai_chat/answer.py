@@ -6,16 +6,18 @@ is permissive: what a struct does not name is passed over, and anything may be n
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from ..codec import Seed
 from ..media import blob_of_url
-from ..model import Blob, Citation, Image, Reason, Refusal, Text, Thinking, Usage
+from ..model import Audio, Blob, Citation, Image, Reason, Refusal, Text, Thinking, Usage
 from .reasoning import reasoning_text
-from .wire import decoder, dumps
+from .wire import NAME, decoder, dumps
 
 
 class WireFunctionDelta(Struct, gc=False):
@@ -44,6 +46,7 @@ class WireDelta(Struct, gc=False):
     function_call: WireFunctionDelta | None = None
     annotations: list[Any] | None = None
     images: list[Any] | None = None
+    audio: dict[str, Any] | None = None
 
 
 class WireChoice(Struct, gc=False):
@@ -174,6 +177,42 @@ def images(items: list[Any] | None) -> list[Image]:
         if isinstance(url, str):
             out.append(Image(blob_of_url(url)))
     return out
+
+
+class Sound:
+    """What the model spoke, whole or in pieces: each piece of the bytes is base64 of its own."""
+
+    def __init__(self) -> None:
+        self._id = ""
+        self._data: list[bytes] = []
+        self._words: list[str] = []
+
+    def add(self, piece: Mapping[str, Any]) -> None:
+        id, data, words = (value if isinstance(value := piece.get(name), str) else "" for name in _SOUND)
+        self._id = id or self._id
+        self._words.append(words)
+        try:
+            self._data.append(b64decode(data + "=" * (-len(data) % 4)))
+        except ValueError:
+            self._words.append("[a piece of sound that is no base64]")
+
+    def take(self) -> Audio | None:
+        """The part; None where nothing was spoken."""
+        data, words = b64encode(b"".join(self._data)).decode(), "".join(self._words)
+        self._data, self._words = [], []
+        if not data and not words:
+            return None
+        return Audio(Blob(data=data), words or None, {NAME: {"id": self._id}} if self._id else {})
+
+
+_SOUND = ("id", "data", "transcript")
+
+
+def audio_object(part: Audio, seed: Seed) -> dict[str, Any]:
+    """A sound as Chat says it. It is kept nowhere: its id is worth nothing."""
+    id = part.extra.get(NAME, {}).get("id") or seed.item("audio_", 0)
+    spoken = {"id": id, "data": part.blob.data or "", "transcript": part.transcript or ""}
+    return {**spoken, "expires_at": seed.created}
 
 
 def image_link(blob: Blob) -> str:

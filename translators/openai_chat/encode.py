@@ -16,10 +16,10 @@ from ..codec import Seed
 from ..endings import last_words
 from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate
 from ..framing import sse
-from ..model import Image, Refusal, Request, Text, Thinking, ToolCall, Usage
-from .answer import image_link, render_usage
+from ..model import Audio, Refusal, Request, Text, Thinking, ToolCall, Usage
+from .answer import audio_object, render_usage
 from .errors import error_object
-from .response import Asked, answer_id, finish_of
+from .response import Asked, answer_id, finish_of, shown
 from .wire import encode
 
 KEEP_ALIVE = b": keepalive\n\n"
@@ -40,7 +40,7 @@ class ChatEncoder:
     content_type = "text/event-stream; charset=utf-8"
 
     def __init__(self, asked: Request, seed: Seed) -> None:
-        self._wants, self._seed = Asked(asked), seed
+        self._wants, self._seed = Asked(asked, seed), seed
         self._begin(Start())
         self._before: bytes | None = None  # what stands around a delta's text; None: it is not shown
         self._after = b""
@@ -109,7 +109,10 @@ class ChatEncoder:
         field = _FIELDS.get(type(part))
         if field is not None and (self._wants.thoughts or not isinstance(part, Thinking)):
             self._before, self._after = self._delta_head + field, b"}" + self._tail
-        return self.chunk({"content": image_link(part.blob)}) if isinstance(part, Image) else b""
+        if isinstance(part, Audio) and self._wants.audio:
+            return self.chunk({"audio": audio_object(part, self._seed)})
+        text = shown(part, self._wants)
+        return self.chunk({"content": text}) if text else b""
 
     def _tool_call(self, part: ToolCall) -> bytes:
         index = self._calls

@@ -9,8 +9,11 @@ import msgspec
 
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..endings import last_words
+from ..media import described
 from ..model import (
     ApiError,
+    Audio,
+    File,
     Image,
     Part,
     Reason,
@@ -27,11 +30,13 @@ from ..think import split_whole
 from .answer import (
     ANSWER,
     BROKEN,
+    Sound,
     WireCallDelta,
     WireChoice,
     WireDelta,
     WireFunctionDelta,
     arguments_of,
+    audio_object,
     citations,
     end_of,
     image_link,
@@ -96,6 +101,10 @@ def _parts(message: WireDelta, seed: Seed, traits: Traits) -> list[Part]:
         else:
             parts[at] = msgspec.structs.replace(parts[at], extra=details)
     parts += images(message.images)
+    if message.audio is not None:
+        sound = Sound()
+        sound.add(message.audio)
+        parts += filter(None, [sound.take()])
     calls = list(message.tool_calls or ())
     if message.function_call is not None:
         calls.append(WireCallDelta(function=message.function_call))
@@ -147,7 +156,9 @@ def answer_id(id: str, seed: Seed) -> str:
 class Asked:
     """What of a client's request decides how it is answered."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, seed: Seed) -> None:
+        self.seed = seed
+        self.audio = "audio" in request.modalities
         functions = (tool.extra.get(NAME, {}) for tool in request.tools if isinstance(tool, Tool))
         self.model = request.model
         self.usage = request.include_usage
@@ -156,7 +167,7 @@ class Asked:
 
 
 def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
-    wants = Asked(asked)
+    wants = Asked(asked, seed)
     message = _message(response, wants)
     finish = finish_of(response.reason, message["refusal"] is not None, "function_call" in message)
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
@@ -174,7 +185,8 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
 
 def _message(response: Response, wants: Asked) -> dict[str, Any]:
     parts = response.parts
-    content = "".join(part.text if isinstance(part, Text) else _picture(part) for part in parts)
+    sounds = [part for part in parts if isinstance(part, Audio)] if wants.audio else []
+    content = "".join(part.text if isinstance(part, Text) else shown(part, wants) for part in parts)
     refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
     said = any(not isinstance(part, Thinking) for part in parts)
     match last_words(response.reason, response.detail, said, bool(refusal)):
@@ -189,7 +201,9 @@ def _message(response: Response, wants: Asked) -> dict[str, Any]:
         message["content"] = None
     if thought and wants.thoughts:
         message["reasoning_content"] = thought
-    message["annotations"] = _annotations(parts)
+    if sounds:
+        message["audio"] = audio_object(sounds[0], wants.seed)
+    message["annotations"] = _annotations(parts, wants)
     if calls and wants.legacy:
         message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments or "{}"}
     elif calls:
@@ -197,8 +211,17 @@ def _message(response: Response, wants: Asked) -> dict[str, Any]:
     return message
 
 
-def _picture(part: Part) -> str:
-    return image_link(part.blob) if isinstance(part, Image) else ""
+def shown(part: Part, wants: Asked) -> str:
+    """In words, what the model made besides text."""
+    match part:
+        case Image():
+            return image_link(part.blob)
+        case Audio() if wants.audio:
+            return ""
+        case Audio() | File():
+            return described(part)
+        case _:
+            return ""
 
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:
@@ -208,7 +231,7 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": function}
 
 
-def _annotations(parts: Sequence[Part]) -> list[dict[str, Any]]:
+def _annotations(parts: Sequence[Part], wants: Asked) -> list[dict[str, Any]]:
     """Citations with a URL; their places count in the whole content here."""
     out: list[dict[str, Any]] = []
     at = 0
@@ -222,5 +245,5 @@ def _annotations(parts: Sequence[Part]) -> list[dict[str, Any]]:
                     out.append({"type": "url_citation", "url_citation": place})
             at += len(part.text)
         else:
-            at += len(_picture(part))
+            at += len(shown(part, wants))
     return out

@@ -15,11 +15,13 @@ from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..events import Finish
 from ..framing import ArrayFramer, Framer, SseFramer
 from ..model import Citation, Refusal, Text, Thinking
+from ..policy import INFO, Loss
 from ..stream import Machine, StreamDecoder
 from ..think import ThinkSplitter
 from .answer import (
     ANSWER,
     BROKEN,
+    Sound,
     WireAnswer,
     WireCallDelta,
     WireChoice,
@@ -55,7 +57,8 @@ class ChatMachine(Machine):
         self._tags = ThinkSplitter() if traits.think_tags else None
         self._lenient = traits.lenient_end
         self._last: WireChoice | None = None  # the one with the reason why it ended
-        self._refused = False
+        self._refused = self._others = False
+        self._sound = Sound()
         self._citations: tuple[Citation, ...] = ()
         self._details: list[Any] = []  # of OpenRouter's reasoning
 
@@ -71,8 +74,11 @@ class ChatMachine(Machine):
         if answer.usage is not None:
             self._usage(answer.usage)
         for choice in answer.choices or ():
-            if not choice.index:  # of several answers the first
+            if not choice.index:
                 self._choice(choice)
+            elif not self._others:
+                self._others = True
+                self.sink.losses.append(Loss("stream", "dropped", "of several answers the first was taken", INFO))
 
     def end(self) -> None:
         if self._last is not None or (self._lenient and self.sink.started):
@@ -130,7 +136,7 @@ class ChatMachine(Machine):
                 self.sink.prose(Text, content)  # nearly every chunk
             else:
                 self._delta(delta)
-            if delta.annotations or delta.images or delta.function_call is not None:
+            if delta.annotations or delta.images or delta.function_call is not None or delta.audio is not None:
                 self._extras(delta)
         if choice.finish_reason:
             self._ended(choice)
@@ -163,6 +169,8 @@ class ChatMachine(Machine):
         self._citations += citations(delta.annotations)
         for image in images(delta.images):
             self.sink.whole(image)
+        if delta.audio is not None:
+            self._sound.add(delta.audio)
 
     def _flush_tags(self) -> None:
         if self._tags is not None:
@@ -181,6 +189,8 @@ class ChatMachine(Machine):
 
     def _finish(self) -> None:
         self._flush_tags()
+        if (sound := self._sound.take()) is not None:
+            self.sink.whole(sound)
         self._calls.end()
         if self._citations:
             self.sink.close_prose(self._citations)

@@ -26,8 +26,8 @@ from .response import (
     Asked,
     call_item,
     call_prefix,
-    described,
     finished,
+    in_words,
     incomplete_of,
     message_item,
     output_text,
@@ -218,7 +218,7 @@ class ResponsesEncoder:
             out = self._done() + self._add(item)
             self._closing = item
             return out
-        text = described(part)
+        text = in_words(part)
         if not text:
             return b""
         self._part = Text("")

@@ -228,6 +228,8 @@ def _described(family: str, value: Mapping[str, Any]) -> str:
 
 
 def _words(value: Mapping[str, Any]) -> str:
+    if value.get("type") == "mcp_approval_request":
+        return f"[the provider asks for leave to call {value.get('name')}]"
     content = value.get("content")
     return content if isinstance(content, str) else ""
 

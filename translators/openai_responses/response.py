@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..endings import last_words
+from ..media import described
 from ..model import (
     Audio,
     BadRequest,
@@ -157,16 +158,13 @@ def plain_item(part: Part, id: str) -> Json | None:
             return None
 
 
-def described(part: Part) -> str:
-    """In words, what an answer of this protocol cannot hold; "" where nothing needs to be said."""
+def in_words(part: Part) -> str:
+    """What an answer of this protocol cannot hold; "" where nothing needs to be said."""
     match part:
         case Opaque():
             return part.text
-        case Audio() if part.transcript:
-            return part.transcript
         case Image() | Audio() | File():
-            what = part.blob.url or part.blob.file_id or part.blob.media_type or "no type"
-            return f"[{type(part).__name__.lower()}: {what}]"
+            return described(part)
         case _:
             return ""
 
@@ -316,7 +314,7 @@ class _Output:
                 if item is not None:
                     self._message()
                     self._out.append(item)
-                elif text := described(part):
+                elif text := in_words(part):
                     self._content.append(output_text(text))
 
     def _say(self, content: Json, part: Text | Refusal) -> None:
