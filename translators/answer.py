@@ -206,6 +206,9 @@ class _Whole:
         events = answer.counted(events, meter)
         if not bridge.relay:  # else a stream was asked for, and one body came
             events = bridge.transform(events)
+            if type(last := events[-1]) is Failure:  # a transform found that it is none
+                answer.fail(last.error)
+                return b""
         answer.head, out = written(bridge, events, answer.limits)
         return out
 

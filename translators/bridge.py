@@ -16,6 +16,7 @@ from .answer import Answer
 from .body import replace
 from .carry import Memory
 from .codec import Codec, Seed, Traits, Wire
+from .compact import Compaction, asked_for_summary, triggered
 from .custom import Customs
 from .events import Event, PartStart
 from .fields import told
@@ -24,7 +25,7 @@ from .kept import demand_whole
 from .model import BadRequest, Request
 from .names import Names
 from .packing import Packer
-from .policy import BALANCED_REJECT, Loss, Policy, Rule, judge
+from .policy import BALANCED_REJECT, INFO, Loss, Policy, Rule, judge
 from .stops import StopCutter
 from .unpacking import Unpacker
 
@@ -69,6 +70,7 @@ class Bridge:
         self.restored = False  # whether the request gives opaque tokens back
         self._transforms: list[Transform] = []
         self._packer: Packer | None = None
+        self._compaction: list[Compaction] = []
         self.idle = not self.relay and self._asks_nothing(policy)
         if self.relay:
             self.wire = client.relay(wire, purpose, model)
@@ -82,6 +84,7 @@ class Bridge:
             self.restored = unpacker.restored
             if scope:
                 self._pack(scope, memory)
+            self._transforms += self._compaction
         if changes is not None:
             self.wire = msgspec.structs.replace(self.wire, body=_change(self.wire.body, changes))
 
@@ -108,6 +111,12 @@ class Bridge:
         demand_whole(self.asked)
         messages = unpacker.messages(self.asked.messages)
         request = msgspec.structs.replace(self.asked, model=model, messages=messages)
+        losses: list[Loss] = []
+        if triggered(request):
+            why = "the upstream is asked for a summary, which is sealed here"
+            losses.append(Loss("input", "emulated", why, INFO))
+            self._compaction = [Compaction(self.seed)]
+            request = asked_for_summary(request)
         customs = Customs(request)
         plain = request if self.upstream.CUSTOM_TOOLS and self.traits.custom_tools else customs.wrap(request)
         names = Names(plain, self.upstream, self.traits.call_id_length)
@@ -115,12 +124,8 @@ class Bridge:
         if plain is not request:
             self._transforms.append(customs)
         request = names.fit(plain)
-        losses: list[Loss] = []
         if request.n > 1:
             losses.append(Loss("n", "dropped", "a translated answer is one answer", BALANCED_REJECT))
-            request = msgspec.structs.replace(request, n=1)
-        if request.n > 1:
-            losses.append(Loss("n", "dropped", "one answer is translated", BALANCED_REJECT))
             request = msgspec.structs.replace(request, n=1)
         if request.stop and (not self.upstream.STOP or "stop" in self.traits.drop):
             self._transforms.append(StopCutter(request.stop))

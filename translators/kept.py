@@ -1,4 +1,4 @@
-"""What a request takes for granted that somebody kept: earlier answers and items by their id, a compaction to make.
+"""What a request takes for granted that somebody kept: earlier answers and items, by their id.
 
 Between two protocols nothing is kept here, so such a request is refused, whatever the policy: the model would answer
 another conversation. Clients know these errors, and send the whole conversation again.
@@ -26,6 +26,3 @@ def _check(part: Opaque) -> None:
     if part.kind == "item_reference":
         id = str(part.raw.get("id") or "")[:100]
         raise BadRequest(f"Item with id {id!r} not found: no items are kept here; send the item itself", "input")
-    if part.kind == "compaction_trigger":
-        why = "compaction_trigger: the upstream cannot compact a conversation for a client of this protocol"
-        raise BadRequest(why, "input", kind="unsupported", code="unsupported_translation")

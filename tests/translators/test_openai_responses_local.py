@@ -159,8 +159,6 @@ def test_what_is_kept_nowhere_is_refused(upstream: str, policy: str) -> None:
     user = {"role": "user", "content": "Hi"}
     error = refused(f"rs-{upstream}", {"input": [user, {"type": "item_reference", "id": "rs_1"}]}, policy)
     assert "Item with id 'rs_1' not found" in error.message and error.status == 400
-    error = refused(f"rs-{upstream}", {"input": [user, {"type": "compaction_trigger"}]}, policy)
-    assert error.code == "unsupported_translation" and "compaction_trigger" in error.message
 
 
 @pytest.mark.parametrize("upstream", OTHERS)

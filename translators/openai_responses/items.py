@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Raw
 
 from ..body import generic, typed
+from ..compact import summary_of
 from ..model import (
     BadRequest,
     Blob,
@@ -108,6 +109,9 @@ class _Reader:
             self.settings.update(later)
         elif type == "message" and kind.role != "assistant":
             self._said(kind.role or "", raw, path)
+        elif type == "compaction" and (summary := summary_of(generic(raw))) is not None:
+            self.flush()
+            self.out.append(Message("user", (Text(summary),)))
         elif type in _INPUT_ONLY:
             self.flush()
             self.out.append(Message("user", (Opaque(NAME, type, generic(raw)),)))
