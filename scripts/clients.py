@@ -16,6 +16,7 @@ from pathlib import Path
 from scripts.clients_install import NotInstalled, default_folder, install
 from scripts.clients_others import WIRES
 from scripts.clients_run import Result, linked, run
+from scripts.clients_server import FAULTS
 from scripts.clients_table import CLIENTS, Client
 
 UPSTREAMS = list(WIRES)
@@ -27,6 +28,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--upstream", action="append", choices=UPSTREAMS, help="only this upstream protocol")
     parser.add_argument("--install", type=Path, default=default_folder(), metavar="DIR", help="where the clients are")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep homes, outputs and logs in this new folder")
+    parser.add_argument("--fault", default="", choices=FAULTS, help="the model fails once: what do clients make of it?")
     parser.add_argument("--jobs", type=int, default=1, help="how many upstream protocols at once")
     parser.add_argument("--markdown", action="store_true", help="print the matrix as Markdown")
     parser.add_argument("--losses", action="store_true", help="print what the proxy reported as lost")
@@ -37,12 +39,12 @@ def chosen(names: list[str] | None) -> list[Client]:
     return [c for c in CLIENTS if not names or any(name.lower() in c.name.lower() for name in names)]
 
 
-def against(upstream: str, clients: list[Client], install_folder: Path, keep: Path) -> list[Result]:
+def against(upstream: str, clients: list[Client], asked: argparse.Namespace, keep: Path) -> list[Result]:
     """All clients on one upstream protocol, one after the other."""
     results = []
-    with linked(upstream, keep / upstream) as link:
+    with linked(upstream, keep / upstream, asked.fault) as link:
         for client in clients:
-            result = run(client, link, install_folder)
+            result = run(client, link, asked.install)
             results.append(result)
             print(line(result), file=sys.stderr, flush=True)
     return results
@@ -79,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     with tempfile.TemporaryDirectory(prefix="llm-link-clients-") as scratch, ThreadPoolExecutor(asked.jobs) as pool:
         keep = (asked.keep or Path(scratch)).resolve()
-        runs = [pool.submit(against, u, clients, asked.install, keep) for u in asked.upstream or UPSTREAMS]
+        runs = [pool.submit(against, u, clients, asked, keep) for u in asked.upstream or UPSTREAMS]
         results = [result for done in runs for result in done.result()]
     results.sort(key=lambda result: CLIENTS.index(result.client))
     print(matrix(results, markdown=asked.markdown))

@@ -201,6 +201,11 @@ class Responses(Wire):
             yield {"type": "response.output_item.done", "output_index": index, "item": item}
         yield {"type": "response.completed", "response": self._response(asked, turn)}
 
+    def failure(self, asked: Asked, message: str) -> str:
+        error = {"code": "server_error", "message": message}
+        response = {**self._response(asked, None), "status": "failed", "error": error}
+        return sse({"type": "response.failed", "sequence_number": 99, "response": response}, "response.failed")
+
     def stream(self, asked: Asked, turn: Turn) -> Iterator[str]:
         for number, event in enumerate(self._events(asked, turn)):
             yield sse({**event, "sequence_number": number}, event["type"])

@@ -108,7 +108,11 @@ class Anthropic(Wire):
         return (sse(event, event["type"]) for event in self._events(asked, turn))
 
     def error(self, status: int, message: str) -> Json:
-        return {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+        kind = "invalid_request_error" if status == 400 else "overloaded_error"
+        return {"type": "error", "error": {"type": kind, "message": message}}
+
+    def failure(self, asked: Asked, message: str) -> str:
+        return sse(self.error(529, message), "error")
 
 
 # ------------------------------------------------------------------------------------------------ gemini
@@ -196,7 +200,8 @@ class Gemini(Wire):
         yield sse(self._last(asked, turn, last))
 
     def error(self, status: int, message: str) -> Json:
-        return {"error": {"code": status, "message": message, "status": "INVALID_ARGUMENT"}}
+        kind = "INVALID_ARGUMENT" if status == 400 else "UNAVAILABLE"
+        return {"error": {"code": status, "message": message, "status": kind}}
 
 
 # ------------------------------------------------------------------------------------------------ ollama
@@ -263,6 +268,9 @@ class Ollama(Wire):
 
     def error(self, status: int, message: str) -> Json:
         return {"error": message}
+
+    def failure(self, asked: Asked, message: str) -> str:
+        return json.dumps(self.error(503, message)) + "\n"
 
 
 WIRES: dict[str, Wire] = {wire.name: wire for wire in (Chat(), Responses(), Anthropic(), Gemini(), Ollama())}

@@ -22,7 +22,7 @@ import httpx
 from scripts.clients_install import path_of
 from scripts.clients_model import CONTENT, DONE, TASK
 from scripts.clients_others import WIRES
-from scripts.clients_server import Exchange, Model, serving
+from scripts.clients_server import TROUBLE, Exchange, Model, serving
 from scripts.clients_table import MODEL, Client
 from scripts.demo import Proxy, free_port
 
@@ -60,9 +60,9 @@ class Link:
 
 
 @contextmanager
-def linked(upstream: str, folder: Path) -> Iterator[Link]:
+def linked(upstream: str, folder: Path, fault: str = "") -> Iterator[Link]:
     folder.mkdir(parents=True)
-    with serving(upstream) as model:
+    with serving(upstream, fault) as model:
         port = free_port()
         config = {
             "listen": f"127.0.0.1:{port}",
@@ -138,14 +138,19 @@ def run(client: Client, link: Link, install: Path) -> Result:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(Template(text).safe_substitute(names), "utf-8")
     words = [Template(word).safe_substitute(names) for word in client.words]
+    link.model.well = False
     seen, logged, began = len(link.model.exchanges), len(link.log()), time.monotonic()
     ended = execute(words, environment(client, names, install), names["work"])
     seconds = time.monotonic() - began
     exchanges, lines = link.model.exchanges[seen:], link.log()[logged:]
     (folder / "output.txt").write_text(ended.output, "utf-8")
     (folder / "upstream.json").write_text(json.dumps([vars_of(e) for e in exchanges], indent=1, ensure_ascii=False))
-    troubles = [*troubles_of_client(client, ended, folder / "work"), *troubles_of_model(exchanges, ended)]
-    troubles += troubles_of_link(client, lines)
+    fault = link.model.fault
+    if fault == "refuse" or (fault in ("cut", "error") and not client.retries):
+        troubles = [*troubles_of_end(client, exchanges, ended)]
+    else:
+        troubles = [*troubles_of_client(client, ended, folder / "work"), *troubles_of_model(exchanges, ended)]
+    troubles += troubles_of_link(client, lines, fault)
     return Result(client, link.upstream, seconds, tuple(troubles), tuple(losses_of(lines)))
 
 
@@ -181,9 +186,22 @@ def troubles_of_model(exchanges: list[Exchange], ended: Ended) -> Iterator[str]:
         yield f"{len(exchanges)} requests"
 
 
-def troubles_of_link(client: Client, lines: list[dict[str, Any]]) -> Iterator[str]:
+def troubles_of_end(client: Client, exchanges: list[Exchange], ended: Ended) -> Iterator[str]:
+    """Where it cannot go on: it ends, soon, and says why."""
+    if ended.code is None:
+        yield f"did not end within {PATIENCE:.0f} s"
+    elif not ended.code and client.fails:
+        yield "ended with 0"
+    if TROUBLE not in squeezed(ended.output) and client.explains:
+        yield f"did not say why: {last_line(ended.output)}"
+    if len(exchanges) > MANY:
+        yield f"{len(exchanges)} requests"
+
+
+def troubles_of_link(client: Client, lines: list[dict[str, Any]], fault: str) -> Iterator[str]:
     for line in lines:
-        if line["level"] != "info" or line.get("status", 200) >= 400:
+        expected = fault and TROUBLE in line["message"]
+        if not expected and (line["level"] != "info" or line.get("status", 200) >= 400):
             yield f"proxy: {line['level']}: {line['message']}"
     spoken = {line["protocol"] for line in lines if "protocol" in line and line.get("target")}
     if spoken and spoken != {client.wire}:

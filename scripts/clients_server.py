@@ -28,10 +28,22 @@ class Exchange:
     complaint: str = ""
 
 
+# what the model does to the first request for the task -> what comes of it
+FAULTS = {
+    "busy": "a 429 that asks for a second's patience",
+    "cut": "a stream that breaks off",
+    "error": "a stream that ends in an error",
+    "refuse": "every answer is a 400",
+}
+TROUBLE = "the scripted model has a bad day"
+
+
 @dataclass
 class Model:
     wire: Wire
     url: str = ""
+    fault: str = ""  # of FAULTS
+    well: bool = False  # the fault is over
     exchanges: list[Exchange] = field(default_factory=list)
 
 
@@ -74,20 +86,38 @@ class Handler(BaseHTTPRequestHandler):
             return
         turn = decide(asked)
         self.model.exchanges.append(Exchange(self.path, body, asked, turn))
-        if asked.stream:
+        if self.model.fault and not self.model.well and turn.thoughts:
+            self.model.well = self.model.fault != "refuse"
+            self.spoil(asked, turn)
+        elif asked.stream:
             self.stream(self.model.wire.stream(asked, turn))
         else:
             self.whole(200, self.model.wire.whole(asked, turn))
 
-    def whole(self, status: int, value: Json) -> None:
+    def spoil(self, asked: Asked, turn: Turn) -> None:
+        wire, fault = self.model.wire, self.model.fault
+        if fault == "refuse":
+            self.whole(400, wire.error(400, TROUBLE))
+        elif fault == "busy":
+            self.whole(429, wire.error(429, TROUBLE), {"retry-after": "1"})
+        elif not asked.stream:
+            self.whole(503, wire.error(503, TROUBLE))
+        else:
+            frames = list(wire.stream(asked, turn))
+            begun = frames[: len(frames) // 3]
+            self.stream(iter(begun if fault == "cut" else [*begun, wire.failure(asked, TROUBLE)]), cut=fault == "cut")
+
+    def whole(self, status: int, value: Json, headers: dict[str, str] | None = None) -> None:
         body = json.dumps(value).encode()
         self.send_response(status)
+        for name, said in (headers or {}).items():
+            self.send_header(name, said)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def stream(self, frames: Iterator[str]) -> None:
+    def stream(self, frames: Iterator[str], *, cut: bool = False) -> None:
         self.send_response(200)
         self.send_header("content-type", self.model.wire.stream_type)
         self.send_header("transfer-encoding", "chunked")
@@ -95,13 +125,16 @@ class Handler(BaseHTTPRequestHandler):
         for frame in frames:
             data = frame.encode()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
-        self.wfile.write(b"0\r\n\r\n")
+        if cut:
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
 
 @contextmanager
-def serving(protocol: str) -> Iterator[Model]:
+def serving(protocol: str, fault: str = "") -> Iterator[Model]:
     """The model while the block runs; `url` is the base URL of an upstream."""
-    model = Model(WIRES[protocol])
+    model = Model(WIRES[protocol], fault=fault)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("ModelHandler", (Handler,), {"model": model}))
     server.daemon_threads = True
     model.url = f"http://127.0.0.1:{server.server_port}{model.wire.base}"

@@ -41,6 +41,9 @@ class Client:
     files: dict[str, str] = field(default_factory=dict)  # under its home
     model: str = MODEL
     makes: tuple[str, ...] = ("hello.txt", "hello.txt.more")
+    retries: bool = True  # a stream that fails is asked for again
+    fails: bool = True  # where it cannot go on, its exit code says so
+    explains: bool = True  # and its output why
 
     @property
     def title(self) -> str:

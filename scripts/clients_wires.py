@@ -34,7 +34,12 @@ class Wire:
         raise NotImplementedError
 
     def error(self, status: int, message: str) -> Json:
-        return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
+        kind = "invalid_request_error" if status == 400 else "server_error"
+        return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+    def failure(self, asked: Asked, message: str) -> str:
+        """An error in the middle of a stream."""
+        return sse(self.error(503, message))
 
 
 @dataclass(frozen=True)
