@@ -145,9 +145,9 @@ def aider(kind: str, wire: str, env: dict[str, str]) -> Client:
     """It has no tools: its model writes edit blocks, and is told where one does not fit."""
     switches = "--yes-always --no-git --no-check-update --analytics-disable --no-show-model-warnings --no-pretty"
     words = f"aider --model {kind}/$model {switches} --edit-format diff --map-tokens 0 --message $task hello.txt"
-    return Client(
-        f"aider, {wire}", "aider", wire, tuple(words.split()), {"LITELLM_LOCAL_MODEL_COST_MAP": "True", **env}
-    )
+    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", **env}
+    own = {"makes": ("hello.txt",), "fails": False}  # its exit code is 0 whatever happens
+    return Client(f"aider, {wire}", "aider", wire, tuple(words.split()), env, **own)
 
 
 LLM_MODELS = f"""
@@ -184,11 +184,17 @@ def llm(wire: str, model: str) -> Client:
             "tools.py": LLM_TOOL,
         },
         model,
+        retries=False,
     )
 
 
 OLLAMA_SDK = Client(
-    "Ollama SDK", "ollama", "ollama", ("python", "$here/clients_ollama.py", "$model", "$task"), {"OLLAMA_HOST": "$url"}
+    "Ollama SDK",
+    "ollama",
+    "ollama",
+    ("python", "$here/clients_ollama.py", "$model", "$task"),
+    {"OLLAMA_HOST": "$url"},
+    retries=False,
 )
 
 CLIENTS = (
