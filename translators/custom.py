@@ -61,7 +61,10 @@ class Customs:
             text = self._unwrap.feed(event.text)
             return [PartDelta(event.index, text)] if text else []
         if isinstance(event, PartEnd):
-            text, self._unwrap = self._unwrap.end(), None
+            text, cut = self._unwrap.end(), self._unwrap.cut
+            self._unwrap = None
+            if cut:
+                event = msgspec.structs.replace(event, cut=True)
             return [PartDelta(event.index, text), event] if text else [event]
         return [event]
 
@@ -102,6 +105,7 @@ class _Unwrap:
     def __init__(self) -> None:
         self._mode = "head"  # head, string, raw, whole (an object of another form), done
         self._held = ""
+        self.cut = False
 
     def feed(self, text: str) -> str:
         if self._mode == "raw":
@@ -118,7 +122,8 @@ class _Unwrap:
 
     def end(self) -> str:
         held, self._held = self._held, ""
-        if self._mode == "string":  # cut off inside an escape
+        if self._mode == "string":  # cut off, perhaps inside an escape
+            self.cut = True
             return _decoded(held)
         if self._mode == "done" or not held.strip():
             return ""

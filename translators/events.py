@@ -43,11 +43,13 @@ class PartDelta(_Event, frozen=True, gc=False):
 
 
 class PartEnd(_Event, frozen=True, gc=False):
-    """The part is over. What belongs to the whole of it comes here: citations, signatures (`extra`)."""
+    """The part is over. What belongs to the whole of it comes here: citations, signatures (`extra`). `cut`: it broke
+    off, so a call that it ends must not look to the client like one to carry out."""
 
     index: int
     citations: tuple[Citation, ...] = ()
     extra: Extra = {}
+    cut: bool = False
 
 
 class UsageUpdate(_Event, frozen=True, gc=False):

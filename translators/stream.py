@@ -151,7 +151,7 @@ class Sink:
     def fail(self, error: ApiError) -> None:
         """The stream is broken: close what is open, and say so."""
         if not self.done:
-            self._flush()
+            self._flush(cut=True)
             self._usage_update()
             self.events.append(Failure(error))
             self.done = True
@@ -177,9 +177,9 @@ class Sink:
         self._current, self._open = key, True
         self.events.append(PartStart(self._index, part))
 
-    def _end(self, citations: tuple[Citation, ...], extra: Extra) -> None:
+    def _end(self, citations: tuple[Citation, ...], extra: Extra, cut: bool = False) -> None:
         self._open, self._prose = False, None
-        self.events.append(PartEnd(self._index, citations, extra))
+        self.events.append(PartEnd(self._index, citations, extra, cut))
 
     def _next(self) -> None:
         """Let the parts that waited go, in their order, as far as one of them is still open."""
@@ -191,9 +191,10 @@ class Sink:
             if waiting.end is not None:
                 self._end(*waiting.end)
 
-    def _flush(self) -> None:
+    def _flush(self, cut: bool = False) -> None:
         while self._open:
-            self.close(self._current)
+            self._end((), {}, cut)
+            self._next()
 
     def _usage_update(self) -> None:
         if self._late_usage is not None:

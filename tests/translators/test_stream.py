@@ -94,7 +94,7 @@ def test_an_end_without_a_finish_is_a_failure_that_closes_the_parts() -> None:
 
 def test_a_failure_closes_what_is_open_and_gives_the_usage() -> None:
     events = said(lambda s: s.open(0, Text("")), lambda s: s.usage(Usage(output=3)), lambda s: s.fail(ERROR))
-    assert events[2:] == [PartEnd(0), UsageUpdate(Usage(output=3)), Failure(ERROR)]
+    assert events[2:] == [PartEnd(0, cut=True), UsageUpdate(Usage(output=3)), Failure(ERROR)]
 
 
 _AFTER: list[Callable[[Sink], object]] = [

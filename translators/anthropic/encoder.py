@@ -204,6 +204,9 @@ class Encoder:
             return self._end_thought(part, {**own(part.extra), **own(event.extra)})
         out = b""
         if isinstance(part, ToolCall):
+            if event.cut:  # clients carry it out at its end
+                self._held, self._watch, self._prefix = [], None, b""
+                return b""
             out = self._end_call(part)
         elif isinstance(part, Text):
             out = self._cite([*part.citations, *event.citations])

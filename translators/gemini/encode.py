@@ -83,7 +83,7 @@ class Writer:
         """What is said where a part ends: a call, or the signature of a text."""
         part, self._part = self._part, None
         if isinstance(part, ToolCall):
-            return self._call(part, event)
+            return [] if event.cut else self._call(part, event)
         if isinstance(part, Text):
             self._cite(event)
         if part is None or isinstance(part, Opaque) or not self.shown(part):

@@ -112,7 +112,7 @@ class OllamaEncoder:
 
     def _part_end(self, event: PartEnd) -> bytes:
         call, self._call, self._around = self._call, None, None
-        if call is None or self._wants.generate:
+        if call is None or event.cut or self._wants.generate:
             return b""
         whole = replace(call, arguments="".join(self._arguments))
         self._calls += 1

@@ -137,7 +137,7 @@ class ChatEncoder:
     def _part_end(self, event: PartEnd) -> bytes:
         call, before = self._call, self._before
         self._call, self._before = None, None
-        if call is None or call.custom or before is not None:
+        if call is None or call.custom or event.cut or before is not None:
             return b""
         out = self._arguments("{}")  # clients parse the arguments of a call that has none
         self._before = None

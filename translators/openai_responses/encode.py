@@ -197,6 +197,10 @@ class ResponsesEncoder:
                 return self._end_text(part, text, event)
             case Thinking():
                 return self._end_thought(part, text, event)
+            case ToolCall() if event.cut:  # clients carry it out where it is done, whatever its status
+                kind = self._wants.kind_of(part)
+                self._output[-1] = call_item(self._output[-1]["id"], kind, part, text, INCOMPLETE)
+                return b""
             case ToolCall():
                 return self._end_call(part, text)
             case _:
