@@ -105,7 +105,7 @@ def _named_ending(stream: bytes) -> Ending:
 
 
 def _gemini_ending(stream: bytes) -> Ending:
-    found = re.fullmatch(rb'(?s)(.*?)(?:\n(\{"error":[^\n]*\})\n)?', stream)
+    found = re.fullmatch(rb'(?s)(.*?)(?:\n(\{"error":[^\n]*\})\n+)?', stream)
     assert found is not None
     chunks = [json.loads(data) for data in _data(found[1], b"\r\n\r\n")] if found[1] else []
     reasons = [n for n, chunk in enumerate(chunks) if chunk["candidates"][0].get("finishReason")]
@@ -159,7 +159,7 @@ DIALECTS: dict[str, Dialect] = {
         unsaid={**_NO_LIMITS, "top_k": "top_k", "max_tool_calls": "max_tool_calls"},
         reasons={"stop_sequence": "end", "pause": "end", "other": "end", "context_window": "length",
                  "refusal": "content_filter", "tool_call": "end"},
-        call_reasons={"context_window": "length", "refusal": "content_filter"},
+        call_reasons={"context_window": "length", "refusal": "content_filter", "stop_sequence": "end", "pause": "end"},
         usage={"cache_write_1h": None},
     ),
     "openai-responses": Dialect(
@@ -172,7 +172,7 @@ DIALECTS: dict[str, Dialect] = {
         side=("include",),
         reasons={"stop_sequence": "end", "pause": "end", "other": "end", "context_window": "length",
                  "refusal": "content_filter", "tool_call": "end"},
-        call_reasons={"context_window": "length", "refusal": "content_filter"},
+        call_reasons={"context_window": "length", "refusal": "content_filter", "stop_sequence": "end", "pause": "end"},
         usage={"cache_write_1h": None},
     ),
     "anthropic": Dialect(
@@ -201,7 +201,7 @@ DIALECTS: dict[str, Dialect] = {
         strict=True,
         reasons={"stop_sequence": "end", "other": "end", "context_window": "length", "refusal": "content_filter",
                  "pause": "other", "tool_call": "end"},
-        call_reasons={"context_window": "length", "refusal": "content_filter"},
+        call_reasons={"context_window": "length", "refusal": "content_filter", "stop_sequence": "end", "pause": "end"},
         usage={"cache_write": "input", "cache_write_1h": None},
     ),
     "ollama": Dialect(
@@ -218,7 +218,8 @@ DIALECTS: dict[str, Dialect] = {
         side=("options",),
         reasons={"stop_sequence": "end", "other": "end", "context_window": "length", "refusal": "end",
                  "content_filter": "end", "pause": "end", "tool_call": "end"},
-        call_reasons={"context_window": "length", "refusal": "tool_call", "content_filter": "tool_call"},
+        call_reasons={"context_window": "length", "refusal": "end", "content_filter": "end", "stop_sequence": "end",
+                      "pause": "end"},
         usage={"cache_read": "input", "cache_write": "input", "reasoning": "output", "cache_write_1h": None},
     ),
 }  # fmt: skip

@@ -322,8 +322,10 @@ class _Streamed:
             answer.failure = failed.error
         if not data:
             answer.done = True
-            if failed is not None:  # the bytes ended without an end: say so, in the protocol's own form
+            if failed is not None and self._decoder.broke_off:  # say so, in the protocol's own form
                 return raw + self._relay_failure(events)
+            if failed is not None:  # the upstream said so, in an event that was not closed
+                return raw + self._closing()
         return raw
 
     def _relay_failure(self, events: Sequence[Event]) -> bytes:

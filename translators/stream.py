@@ -225,6 +225,7 @@ class StreamDecoder:
         self._framer, self._machine, self._guess = framer, machine, guess
         self._sink = machine.sink
         self.crash: Exception | None = None  # our own mistake, for the log
+        self.broke_off = False  # the bytes ended before the upstream said that the answer is over, or failed
 
     @property
     def done(self) -> bool:
@@ -252,6 +253,7 @@ class StreamDecoder:
             if not data and not sink.done:
                 self._machine.end()
                 sink.end()
+                self.broke_off = isinstance(sink.events[-1], Failure)
         except FrameTooLarge as error:
             sink.fail(ApiError(502, "server", str(error)))
         except Exception as error:  # the door: a bug in a machine must not take the exchange with it

@@ -13,8 +13,8 @@ from translators import CODECS
 from translators.answer import Answer, looks_streamed
 from translators.bridge import Bridge
 from translators.codec import DEFAULT_TRAITS, Codec, Traits, Wire
-from translators.events import Failure, PartDelta, fold
-from translators.model import ApiError, BadRequest, Message, Request, Text, ToolCall
+from translators.events import Failure, PartDelta, fold, unfold
+from translators.model import ApiError, BadRequest, Message, Request, Response, Text, ToolCall
 
 CHAT, ANTHROPIC = CODECS["openai-chat"], CODECS["anthropic"]
 CLIENTS = pytest.mark.parametrize("client", CODECS.values(), ids=CODECS)
@@ -169,6 +169,19 @@ def test_a_relayed_stream_that_ends_too_early_gets_one_too() -> None:
     answer = bridge(CHAT, CHAT).answer(200, SSE)
     out = answer.feed(CHAT_STREAM[:end]) + answer.feed(b"")
     assert answer.failure is not None and isinstance(read(CHAT, out)[-1], Failure)
+
+
+@UPSTREAMS
+def test_an_error_in_a_relayed_stream_is_said_once(upstream: Codec) -> None:
+    """Also where its event is not closed."""
+    encoder = upstream.encoder(Request(stream=True), SEED)
+    begun = b"".join(map(encoder.encode, unfold(Response((Text("a"),)))[:3]))
+    said = encoder.encode(Failure(ApiError(529, "overloaded", "too much")))
+    for end in (said, said.rstrip(b"\n")):
+        answer = bridge(upstream, upstream).answer(200, {"content-type": encoder.content_type})
+        out = answer.feed(begun + end) + answer.feed(b"")
+        assert answer.failure is not None and out.strip() == (begun + said).strip() and out.endswith(b"\n")
+        assert isinstance(read(upstream, out)[-1], Failure)
 
 
 # ------------------------------------------------------------------------------------------------ the head

@@ -136,26 +136,6 @@ def test_thoughts_that_the_client_wants_hidden_stay_hidden() -> None:
     assert "reasoning_content" not in message
 
 
-@pytest.mark.parametrize(
-    ("reason", "finish"),
-    [
-        ("end", "stop"),
-        ("length", "length"),
-        ("stop_sequence", "stop"),
-        ("tool_call", "tool_calls"),
-        ("refusal", "content_filter"),
-        ("content_filter", "content_filter"),
-        ("pause", "stop"),
-        ("context_window", "length"),
-        ("other", "stop"),
-    ],
-)
-def test_reasons(reason: Any, finish: str) -> None:
-    response = Response((Text("x"),), reason)
-    assert chunks(unfold(response))[-2]["choices"][0]["finish_reason"] == finish
-    assert json.loads(chat.render_response(response, ASKED, SEED))["choices"][0]["finish_reason"] == finish
-
-
 def test_a_refusal_is_to_be_read() -> None:
     response = Response((Refusal("I cannot."),), "refusal")
     assert {"refusal": "I cannot."} in deltas(response)

@@ -151,7 +151,7 @@ class ChatEncoder:
         if words is not None:
             self._refused = isinstance(words, Refusal)
             out = self.chunk({"refusal" if self._refused else "content": words.text})
-        reason = finish_of(event.reason, self._refused, self._wants.legacy)
+        reason = finish_of(event.reason, self._refused, self._calls, self._wants.legacy)
         tail = self._tail.replace(b'"finish_reason":null', b'"finish_reason":' + encode(reason))
         out += self._delta_head + b"{}" + tail
         if self._wants.usage:

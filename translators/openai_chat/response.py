@@ -143,10 +143,12 @@ FINISH: dict[Reason, str] = {
 }
 
 
-def finish_of(reason: Reason, refused: bool, legacy: bool) -> str:
-    if legacy and reason == "tool_call":
-        return "function_call"
-    return "stop" if refused and reason == "refusal" else FINISH[reason]
+def finish_of(reason: Reason, refused: bool, calls: int, legacy: bool) -> str:
+    """Upstreams say "stop" after a call, and announce one that they do not make: agents stop there, or hang."""
+    said = "stop" if refused and reason == "refusal" else FINISH[reason]
+    if said not in ("stop", "tool_calls"):
+        return said
+    return "stop" if not calls or reason == "refusal" else "function_call" if legacy else "tool_calls"
 
 
 def answer_id(id: str, seed: Seed) -> str:
@@ -169,7 +171,8 @@ class Asked:
 def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
     wants = Asked(asked, seed)
     message = _message(response, wants)
-    finish = finish_of(response.reason, message["refusal"] is not None, "function_call" in message)
+    calls = sum(isinstance(part, ToolCall) for part in response.parts)
+    finish = finish_of(response.reason, message["refusal"] is not None, calls, wants.legacy)
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     return encode(
         {
