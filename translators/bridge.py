@@ -137,7 +137,7 @@ class Bridge:
 
     def _pack(self, scope: str, memory: Memory | None) -> None:
         replay = bool(self.traits.replay)
-        if self.asked is not None and (replay or self.upstream.TOKENS):
+        if self.asked is not None and (replay or self.upstream.TOKENS or self.client.CARRIES.mark):
             messages = self.asked.messages
             self._packer = Packer(self.client, self.upstream, scope, messages, memory, replay)
             self._transforms.append(self._packer)

@@ -28,7 +28,8 @@ _WRAPPED = "cHgxL"  # the same in base64, where a protocol's field must be that
 class Places(Struct, frozen=True):
     """Where clients of a protocol keep a token: the name of the fact in `extra`, for each kind of part; "": nowhere.
 
-    `base64`: only that is allowed there. `ids`: they send the ids of tool calls back as they were."""
+    `base64`: only that is allowed there. `ids`: they send the ids of tool calls back as they were. `mark`: a thought
+    that nobody signed gets an empty envelope, since upstreams of that protocol refuse it: it must be known again."""
 
     thinking: str = ""
     redacted: str = ""
@@ -36,6 +37,7 @@ class Places(Struct, frozen=True):
     text: str = ""
     base64: bool = False
     ids: bool = True
+    mark: bool = False
 
     def of(self, part: Part) -> str:
         """The field in which this part may hold a token."""

@@ -40,6 +40,7 @@ class Packer:
         self._silent: PartStart | None = None  # a text of which nothing was said yet
         self._held: PartEnd | None = None
         self._parcel = Parcel(scope)  # of the part whose end is held
+        self._marks = False  # that part, even if it carries nothing
         self._shift = 0
         self._next = 0  # the index of a part that would come now
         self.take = self._texts.append  # each delta that does not come through here
@@ -129,6 +130,7 @@ class Packer:
                 self._pending.append(thought)
             elif signed:
                 self._parcel.thoughts.append(thought)
+        self._marks = self._places.mark and bool(part.text)
         return self._hold(event) if self._places.thinking else [event]
 
     def _end_text(self, event: PartEnd, text: str, facts: dict[str, Any]) -> Sequence[Event]:
@@ -158,7 +160,8 @@ class Packer:
         self._held, self._parcel = None, Parcel(self._turn.scope)
         if over and isinstance(part, Text):
             parcel.thoughts, self._pending = self._pending, []
-        if parcel.empty:
+        marks, self._marks = self._marks, False
+        if parcel.empty and not marks:
             return [held]
         return [replace(held, extra={**held.extra, **self._token(part, parcel)})]
 

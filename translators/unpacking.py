@@ -101,7 +101,7 @@ class Unpacker:
                 continue
             parcel, part = unseal(token), self._bare(part)
             mine = parcel is not None and parcel.scope == self._scope
-            found = found or mine
+            found = found or (mine and parcel is not None and not parcel.empty)
             if isinstance(part, Thinking):
                 out += self._thoughts(part, parcel)
             else:

@@ -477,6 +477,19 @@ def test_a_gemini_call_gets_the_stand_in_for_a_mark_of_ours() -> None:
         assert got == {**body, "contents": [contents[0], {"role": "model", "parts": left}]}
 
 
+@pytest.mark.parametrize("upstream", ["openai-chat", "ollama"])
+def test_a_thought_that_nobody_signed_is_known_again_by_a_responses_client(upstream: str) -> None:
+    """OpenAI refuses it, so it must go where the conversation comes there; others get its text."""
+    parts = (Thinking("Look first."), Text("Fine."))
+    talk = Talk("openai-responses", stream=True)
+    bridge = talk.ask(upstream, traits=Traits())
+    talk.hear(bridge, parts)
+    here = json.loads(talk.ask("openai-responses", "two").wire.body)
+    assert [item["type"] for item in here["input"]] == ["message", "message", "message"]
+    back = json.loads(talk.ask("openai-chat", "two").wire.body)
+    assert back["messages"][1]["reasoning_content"] == "Look first."
+
+
 def test_a_responses_client_keeps_its_own_reasoning_items() -> None:
     real = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
     marked = {"type": "reasoning", "summary": [], "encrypted_content": seal(Parcel("s"))}

@@ -35,7 +35,7 @@ STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = True
 STOP = False
 PREWARM = True
-CARRIES = Places(thinking="encrypted_content", redacted="encrypted_content")
+CARRIES = Places(thinking="encrypted_content", redacted="encrypted_content", mark=True)
 TOKENS = frozenset(("encrypted_content",))
 
 _PATHS = frozenset({"/v1/responses", "/responses"})

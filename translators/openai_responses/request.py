@@ -182,11 +182,11 @@ def render_request(request: Request, traits: Traits = DEFAULT_TRAITS) -> Rendere
 
 
 def _say_store(request: Request, store: bool | None, traits: Traits, body: Json) -> None:
-    """Other protocols keep nothing: then reasoning must come with a token, or it is lost for the next turn."""
+    """Clients of other protocols know no items: reasoning must come with a token, or it is lost for the next turn."""
     include = list(body.get("include", ()))
     if store is not None and "store" not in traits.drop:
         body["store"] = store
-    if store is False and ENCRYPTED not in include and NAME not in request.extra and traits.reasoning != "none":
+    if ENCRYPTED not in include and NAME not in request.extra and traits.reasoning != "none":
         include.append(ENCRYPTED)
     if request.logprobs is not None and "logprobs" not in traits.drop:
         include.append(LOGPROBS)
