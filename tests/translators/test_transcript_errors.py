@@ -12,9 +12,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tests.transcribed import ROOT
+from tests.strategies import SEED
+from tests.transcribed import ROOT, wire
 from translators import CODECS
-from translators.codec import Codec
+from translators.bridge import Bridge
+from translators.codec import DEFAULT_TRAITS, Codec
 from translators.model import ApiError
 
 ERRORS: dict[str, dict[str, Any]] = json.loads((ROOT / "errors" / "neutral.json").read_bytes())
@@ -65,6 +67,27 @@ def test_an_error_from_every_protocol(name: str, codec: Codec) -> None:
             assert (got[0], got[1], json.loads(got[2])) == (status, headers, json.loads(body)), upstream.NAME
         else:
             assert facts(codec, *got, ["kind"])["kind"] in (read.kind, ERRORS[name]["kind"], "server"), upstream.NAME
+
+
+@EACH_ERROR
+def test_an_error_through_a_bridge(name: str) -> None:
+    """No byte goes to the client: the error is a value, with which another target may be tried; between two of one
+    protocol its own words are kept."""
+    for client, upstream in ((client, upstream) for client in CODECS.values() for upstream in CODECS.values()):
+        status, headers, body = error(name, upstream)
+        for streamed in (True, False):
+            said = wire("plain-text", client, stream=streamed)
+            made = Bridge(
+                client, upstream, said, client.parse_request(said), model="m", stream=streamed, traits=DEFAULT_TRAITS,
+                policy="balanced", seed=SEED,
+            )  # fmt: skip
+            answer = made.answer(status, headers)
+            out = answer.feed(body[:7]) + answer.feed(body[7:]) + answer.feed(b"")
+            assert (out, answer.head, answer.crash, answer.done) == (b"", None, None, True)
+            assert answer.error == upstream.parse_error(status, headers, body)
+            assert (answer.reply is None) == (client is not upstream)
+            if answer.reply is not None:
+                assert (answer.reply[0], answer.reply[2]) == (status, body)
 
 
 @pytest.mark.parametrize("case", SEEN, ids=[f"{case['protocol']}-{case['name']}" for case in SEEN])
