@@ -115,3 +115,21 @@ def test_the_stream_is_written_to_the_byte(name: str, codec: Codec) -> None:
     encoder = codec.encoder(codec.parse_request(wire(name, codec)), SEED)
     written = b"".join(map(encoder.encode, unfold(answered(name, codec))))
     assert written.decode() == stream(name, codec).decode()
+
+
+TALK = {"openai-chat": "messages", "openai-responses": "input", "anthropic": "messages", "gemini": "contents",
+        "ollama": "messages"}  # fmt: skip
+
+
+@EACH_FILE
+def test_a_longer_conversation_begins_as_the_shorter_one_did(name: str, codec: Codec) -> None:
+    """Turn by turn: else prompt caches miss, and signed thoughts are refused."""
+    request = exchange(name).request
+    whole = json.loads(rendered(codec, request).wire.body)
+    for at, message in enumerate(request.messages):
+        if at and message.role == "assistant":
+            shorter = msgspec.structs.replace(request, messages=request.messages[:at])
+            before = json.loads(rendered(codec, shorter).wire.body)
+            talk = before.pop(TALK[codec.NAME])
+            assert whole[TALK[codec.NAME]][: len(talk)] == talk
+            assert before == {field: value for field, value in whole.items() if field != TALK[codec.NAME]}
