@@ -16,18 +16,23 @@ from addons import credentials, params
 from addons.exchange import Attempt, Exchange, Outgoing, Reply, Wait
 from addons.log import logger, scrub
 from addons.rates import limited
-from addons.replies import INTERNAL, idle, last_error
+from addons.replies import INTERNAL, cannot_count, idle, last_error
 from addons.routing import Target
 from addons.settings_upstream import Proxy
 from translators import CODECS, carry
 from translators.bridge import Bridge
 from translators.codec import Codec
 from translators.model import ApiError, BadRequest
+from translators.service import KeptBridge, ServiceBridge, relays
 
 # Errors after which another attempt makes sense whatever their status: nothing was answered.
 _UNANSWERED = frozenset(("disconnected", "timeout", "not_built"))
 # Errors after which another key of the same upstream may do.
 _KEY_FAULTS = frozenset(("auth", "permission", "billing"))
+
+_SERVICES = {"count_tokens": "counting tokens", "embed": "embeddings"}
+# Requests that `params` leave alone: they do not hold the fields that an answer is asked for with.
+_AS_THEY_ARE = frozenset(("count_tokens", "stored"))
 
 
 def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
@@ -61,6 +66,8 @@ def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
 
 
 def _moves_on(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
+    if cannot_count(exchange):
+        return False
     if error.kind in _UNANSWERED or error.status in exchange.settings.retry.statuses:
         return True
     if _limited(attempt):
@@ -103,33 +110,12 @@ def _free_at(attempt: Attempt, tries: int) -> float:
 
 
 def _prepare(exchange: Exchange, target: Target) -> Outgoing | Reply:
-    upstream, client = target.upstream, exchange.codec
+    upstream = target.upstream
     codec = CODECS[upstream.protocol]
     if upstream.proxy is not None and upstream.proxy.scheme != "http":
         message = f"upstream {upstream.name!r} has a {upstream.proxy.scheme} proxy, which is not built yet"
         raise BadRequest(message, status=501, kind="not_built")
-    relay = codec.NAME == client.NAME
-    if exchange.surface.purpose == "count_tokens" and not (relay and target.traits.count_tokens):
-        raise BadRequest("the upstream does not count tokens", status=501, kind="not_built")
-    if not relay and exchange.asked is None:
-        exchange.asked = client.parse_request(exchange.wire)
-    bridge = Bridge(
-        client,
-        codec,
-        exchange.wire,
-        exchange.asked,
-        model=target.backend,
-        stream=exchange.stream and exchange.surface.purpose == "generate",
-        traits=target.traits,
-        policy=exchange.settings.policy,
-        seed=exchange.seed,
-        changes=_changes(target),
-        frame_limit=exchange.settings.limits.sse_frame,
-        purpose=exchange.surface.purpose,
-        scope=_scope(target),
-        memory=exchange.memory,
-        forget=exchange.forget,
-    )
+    bridge = _bridge(exchange, target, codec)
     if bridge.idle:
         exchange.attempts.append(Attempt(target, bridge, None, 0))
         return idle(exchange, bridge)
@@ -148,6 +134,37 @@ def _scope(target: Target) -> str:
     upstream = target.upstream
     said = "\0".join((upstream.protocol, upstream.root, target.backend))
     return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _bridge(exchange: Exchange, target: Target, codec: Codec) -> Bridge:
+    client, purpose = exchange.codec, exchange.surface.purpose
+    service = client.SERVICES.get(purpose)
+    counts = purpose != "count_tokens" or target.traits.count_tokens
+    if service is not None and not (counts and purpose in codec.SERVICES):
+        name = target.upstream.name
+        why = f"upstream {name!r} ({codec.NAME}) has no endpoint for {_SERVICES[purpose]}"
+        raise BadRequest(why, status=501, kind="not_built")
+    relay = codec.NAME == client.NAME if service is None else relays(client, codec, purpose)
+    if not relay and exchange.asked is None:
+        exchange.asked = (service or client).parse_request(exchange.wire)
+    make = ServiceBridge if service is not None else KeptBridge if purpose == "stored" else Bridge
+    return make(
+        client,
+        codec,
+        exchange.wire,
+        exchange.asked,
+        model=target.backend,
+        stream=exchange.streams,
+        traits=target.traits,
+        policy=exchange.settings.policy,
+        seed=exchange.seed,
+        changes=_changes(target) if purpose not in _AS_THEY_ARE else None,
+        frame_limit=exchange.settings.limits.sse_frame,
+        purpose=purpose,
+        scope=_scope(target),
+        memory=exchange.memory,
+        forget=exchange.forget,
+    )
 
 
 def _changes(target: Target) -> Callable[[Any], Any] | None:

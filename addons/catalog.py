@@ -181,11 +181,12 @@ def describe(id: str, owner: str, model: Model | None, traits: Traits) -> ModelI
         id=id,
         name=model.title if model and model.title else id,
         owner=owner,
-        context_window=traits.context_window,
-        max_output=traits.max_output,
-        tools=model.tools if model else True,
+        context_window=traits.context_window or (model.context_window if model else 0),
+        max_output=traits.max_output or (model.max_output if model else 0),
+        tools=not traits.embedding and (model.tools if model else True),
         vision="image" in traits.input if not model else model.vision,
         reasoning=bool(model and model.reasoning),
+        embedding=traits.embedding,
     )
 
 

@@ -22,7 +22,8 @@ from translators.answer import Answer
 from translators.bridge import Bridge
 from translators.carry import Memory
 from translators.codec import Codec, Seed, Wire
-from translators.model import ApiError, BadRequest, Request, Usage
+from translators.embed import EmbedRequest, estimated
+from translators.model import ApiError, BadRequest, Usage
 from translators.policy import Loss
 from translators.tokens import estimate
 
@@ -160,7 +161,7 @@ class Exchange:
         self.fields: Sequence[tuple[bytes, bytes]] = ()  # the client's header fields, redacted
         self.model = ""
         self.stream = False
-        self.asked: Request | None = None
+        self.asked: Any = None  # what the client asks for in neutral words, once somebody has to read it
         self.targets: list[Target] = []
         self.tried = 0  # how many of the targets
         self.again: Target | None = None  # the one to try once more, after a wait
@@ -178,8 +179,12 @@ class Exchange:
     @property
     def begins_early(self) -> float:
         """After how many silent seconds a head and a keep-alive go out; 0: they wait for the upstream."""
-        streams = self.stream and self.surface.purpose == "generate"
-        return self.settings.keepalive_early if streams else 0
+        return self.settings.keepalive_early if self.streams else 0
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client is to get a stream."""
+        return self.stream and self.surface.purpose in ("generate", "stored")
 
     @property
     def attempt(self) -> Attempt | None:
@@ -200,10 +205,13 @@ class Exchange:
 
     def prompt_tokens(self) -> int:
         """What the prompt has at most; 0: it cannot be read, which is for others to say."""
+        if self.surface.purpose == "stored":
+            return 0
         try:
-            return estimate(self.asked or self.codec.parse_request(self.wire))
+            asked = self.asked or self.codec.SERVICES.get(self.surface.purpose, self.codec).parse_request(self.wire)
         except BadRequest:
             return 0
+        return estimated(asked).input if isinstance(asked, EmbedRequest) else estimate(asked)
 
     @property
     def usage(self) -> Usage | None:

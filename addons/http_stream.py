@@ -326,10 +326,11 @@ class LinkStream(Intake):
         self.parent.disarm(self.stream_id)
         self.server_state = self.state_done
         length = (b"content-length", str(len(reply.body)).encode())
-        response = messages.response(reply.status, reply.headers, reply.body, (length,))
+        body = reply.body if self.flow.request.method != "HEAD" else b""  # else it would be read as the next answer
+        response = messages.response(reply.status, reply.headers, body, (length,))
         self.flow.response = response
         if self.exchange is not None:
-            self.exchange.sent.add(reply.body)
+            self.exchange.sent.add(body)
             self.link.close(self.flow, self.exchange)
         if not (yield from self.show_headers()):
             yield from self.send_response()

@@ -19,7 +19,7 @@ from addons.encoding import decode_request, too_large
 from addons.exchange import METADATA, Exchange, Reply
 from addons.log import logger
 from addons.rates import Limited, Meters, Subject, client_of, limited
-from addons.routing import Router
+from addons.routing import Route, Router
 from addons.settings import Settings
 from addons.settings_model import Rate
 from translators import CODECS
@@ -31,6 +31,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _JSON = {"content-type": "application/json"}
 _TEXT = {"content-type": "text/plain; charset=utf-8"}
 _STRING = msgspec.json.Decoder(str)
+_TAG = ":latest"
 
 # Answered whoever asks, and without a look at the rest of the request.
 _OPEN: dict[str, tuple[dict[str, str], bytes]] = {
@@ -45,7 +46,7 @@ _REFUSED: dict[str, Callable[[str, str], BadRequest]] = {
     "unknown": lambda method, path: BadRequest(f"there is nothing at {method} {path}", status=404, kind="not_found"),
     "method": lambda method, path: BadRequest(f"{path} does not take {method}", status=404, kind="not_found"),
     "unbuilt": lambda method, path: BadRequest(f"{path} is not built yet", status=501, kind="not_built"),
-    "upgrade": lambda method, path: BadRequest(f"{path} is served over HTTP only", status=426, kind="not_built"),
+    "upgrade": lambda method, path: BadRequest(f"{path} is served over HTTP only", status=426),
 }
 
 
@@ -88,11 +89,12 @@ class Opening:
         purpose = self._surface.purpose
         if purpose in _OPEN:
             headers, body = _OPEN[purpose]
-            return self._answer(body if self._flow.request.method != "HEAD" else b"", headers)
+            return self._answer(body, headers)
         self._check_surface()
         key = self._admit()
         if purpose == "models":
-            return self._answer(self._exchange.codec.render_models(self._router.known_models()))
+            query = self._surface.path.partition("?")[2]
+            return self._answer(self._exchange.codec.render_models(self._router.known_models(), query))
         if purpose == "model":
             return self._answer(self._model())
         if purpose in _FIXED:
@@ -133,11 +135,15 @@ class Opening:
         fields = exchange.fields = request.headers.fields
         headers = {k.decode("latin-1").lower(): v.decode("utf-8", "replace") for k, v in fields}
         exchange.wire = Wire(self._surface.path, self._body(), headers, request.method)
-        exchange.model, exchange.stream = exchange.codec.peek(exchange.wire)
+        if self._surface.purpose == "stored":  # no model is named, and there may be no body
+            exchange.stream = "stream=true" in self._surface.path.partition("?")[2].split("&")
+        else:
+            exchange.model, exchange.stream = exchange.codec.peek(exchange.wire)
 
     def _route(self, key: credentials.ClientKey | None) -> None:
         exchange = self._exchange
-        route = self._router.resolve(exchange.model)
+        stored = self._surface.purpose == "stored"
+        route = self._router.keeper(exchange.codec.NAME) if stored else self._resolve(exchange.model)
         if key is not None and not key.allows(exchange.model, [target.address for target in route.targets]):
             raise BadRequest(f"this key may not use the model {exchange.model!r}", status=403, kind="permission")
         exchange.targets = exchange.board.order(route, exchange.prompt_tokens)
@@ -154,13 +160,22 @@ class Opening:
             peer = client.peername[0] if client.peername else ""
             yield ("client", client_of(self._exchange.taken, peer)), "this client", rate
 
+    def _resolve(self, model: str) -> Route:
+        """Ollama's clients may add the tag that a model has where none is said."""
+        try:
+            return self._router.resolve(model)
+        except BadRequest as error:
+            bare = model.removesuffix(_TAG)
+            if self._exchange.codec.NAME != "ollama" or bare == model or error.error.status != 404:
+                raise
+            return self._router.resolve(bare)
+
     def _model(self) -> bytes:
-        """One model, named in the path or, for `/api/show`, in the body."""
+        """One model, named in the path or, for `/api/show`, in the body: whatever a request may name."""
         name = self._surface.name
         if not name:
             fields = top_level(self._body())
             name = next((typed(fields, key, _STRING) for key in ("model", "name") if key in fields), "")
-        found = next((model for model in self._router.known_models() if model.id == name), None)
-        if found is None:
-            raise BadRequest(f"model {name!r} is not known here", "model", status=404, kind="not_found")
-        return self._exchange.codec.render_model(found)
+        if not name:
+            raise BadRequest("model is required", "model")
+        return self._exchange.codec.render_model(self._router.describe(name, self._resolve(name)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import cast
 
 from mitmproxy import http
 
@@ -11,12 +10,11 @@ from addons import messages
 from addons.exchange import Exchange, Reply
 from translators.answer import refused, written
 from translators.bridge import Bridge
-from translators.codec import CountingCodec
 from translators.events import Failure, unfold
 from translators.heads import Head
 from translators.model import ApiError, BadRequest, Request, Response, Usage
 from translators.policy import header as warnings_header
-from translators.tokens import estimate
+from translators.tokens import Count, estimate
 
 INTERNAL = ApiError(502, "server", "LLM Link failed on this request; its log says why")
 _NO_COUNT = frozenset((404, 405, 501))  # how an upstream says that it does not count tokens
@@ -63,7 +61,7 @@ def last_error(exchange: Exchange) -> Reply:
     """The answer where no attempt was good. The upstream's own bytes where it speaks the client's protocol."""
     attempt = exchange.attempt
     error = attempt.error if attempt is not None and attempt.error is not None else INTERNAL
-    if exchange.surface.purpose == "count_tokens" and error.status in _NO_COUNT:
+    if cannot_count(exchange) or (exchange.surface.purpose == "count_tokens" and error.kind == "disconnected"):
         return _estimated(exchange)
     answer = attempt.answer if attempt is not None else None
     exchange.error = error
@@ -85,6 +83,16 @@ def idle(exchange: Exchange, bridge: Bridge) -> Reply:
     return whole(exchange, *written(bridge, unfold(answer), {}))
 
 
+def cannot_count(exchange: Exchange) -> bool:
+    """Whether the last target was asked for the size of a prompt and has no way to say it. The next one is not asked
+    then: an answer would not come from there."""
+    attempt = exchange.attempt
+    if exchange.surface.purpose != "count_tokens" or attempt is None or attempt.error is None:
+        return False
+    untranslatable = attempt.outgoing is None and attempt.error.kind == "unsupported"
+    return untranslatable or attempt.error.status in _NO_COUNT
+
+
 def refusal(exchange: Exchange, error: ApiError) -> Reply:
     """An error of ours, before any upstream was asked."""
     status, headers, body = exchange.codec.render_error(error)
@@ -94,9 +102,9 @@ def refusal(exchange: Exchange, error: ApiError) -> Reply:
 
 def _estimated(exchange: Exchange) -> Reply:
     """Tokens counted here, on the high side, where the upstream cannot."""
-    codec = cast(CountingCodec, exchange.codec)  # only such a protocol has this surface
+    counting = exchange.codec.SERVICES["count_tokens"]
     try:
-        asked = codec.parse_count_request(exchange.wire)
+        asked = counting.parse_request(exchange.wire)
     except BadRequest as error:
         return refusal(exchange, error.error)
     exchange.error, exchange.status = None, 200
@@ -105,4 +113,4 @@ def _estimated(exchange: Exchange) -> Reply:
         **own_headers(exchange),
         "x-llm-link-warnings": "input_tokens=estimated",
     }
-    return Reply(200, headers, codec.render_count_response(estimate(asked)))
+    return Reply(200, headers, counting.render_response(Count(estimate(asked)), asked, exchange.seed))

@@ -90,6 +90,25 @@ class Router:
             found.setdefault(info.id, info)
         return list(found.values())
 
+    def describe(self, name: str, route: Route) -> ModelInfo:
+        """What is known of the model that a name leads to."""
+        target = route.targets[0]
+        model = catalogue().info(target.model, target.upstream.provider)
+        return describe(name, target.upstream.name, model, target.traits)
+
+    def keeper(self, protocol: str) -> Route:
+        """Where the answers of a protocol are kept, for requests that name an answer and no model: at the only upstream
+        that speaks it; of several, at the one of the route `*`. Raises `BadRequest`, 404: nothing is kept here."""
+        found = [upstream for upstream in self._settings.upstreams.values() if upstream.protocol == protocol]
+        if len(found) > 1:
+            star = self._settings.models.get("*")
+            first = self._settings.upstreams[star.targets[0].upstream] if star and star.targets else None
+            found = [upstream for upstream in found if upstream is first]
+        if not found:
+            why = f"No answer is kept here, nor at an upstream: none that speaks {protocol} can be told apart."
+            raise BadRequest(why, status=404, kind="not_found")
+        return Route((self._target(TargetRef(found[0].name, "*"), ""),))
+
     def _unnamed(self) -> Route:
         """An empty model takes the first target of `*`, or that provider's default model."""
         star = self._settings.models.get("*")
@@ -129,9 +148,7 @@ class Router:
 
     def _listed(self) -> Iterator[ModelInfo]:
         for name, route in self._exact.items():
-            target = self._target(route.targets[0], name)
-            model = catalogue().info(target.model, target.upstream.provider)
-            yield describe(name, target.upstream.name, model, target.traits)
+            yield self.describe(name, self._route(route, name))
         for name, route in self._settings.models.items():
             if is_glob(name):
                 yield from self._matching(name, route)

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 Purpose = Literal[
-    "generate", "count_tokens", "models", "model", "probe", "health", "version", "running", "upgrade",
-    "unbuilt", "unknown", "method",
+    "generate", "count_tokens", "embed", "compact", "stored", "models", "model", "probe", "health", "version",
+    "running", "upgrade", "unbuilt", "unknown", "method",
 ]  # fmt: skip
 
 
@@ -36,17 +36,24 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
 }
 
 # Paths that never stand under a prefix.
-_BARE = frozenset({"/chat/completions", "/responses"})
+_BARE = re.compile(r"^/(chat/completions|responses)(/|$)")
 
 _POSTS: dict[str, tuple[Purpose, str]] = {
     "/v1/chat/completions": ("generate", "openai-chat"),
     "/chat/completions": ("generate", "openai-chat"),
     "/v1/responses": ("generate", "openai-responses"),
     "/responses": ("generate", "openai-responses"),
+    "/v1/responses/input_tokens": ("count_tokens", "openai-responses"),
+    "/responses/input_tokens": ("count_tokens", "openai-responses"),
+    "/v1/responses/compact": ("compact", "openai-responses"),
+    "/responses/compact": ("compact", "openai-responses"),
+    "/v1/embeddings": ("embed", "openai-chat"),
     "/v1/messages": ("generate", "anthropic"),
     "/v1/messages/count_tokens": ("count_tokens", "anthropic"),
     "/api/chat": ("generate", "ollama"),
     "/api/generate": ("generate", "ollama"),
+    "/api/embed": ("embed", "ollama"),
+    "/api/embeddings": ("embed", "ollama"),
     "/api/show": ("model", "ollama"),
 }
 _GETS: dict[str, tuple[Purpose, str]] = {
@@ -56,22 +63,23 @@ _GETS: dict[str, tuple[Purpose, str]] = {
 }
 _HEALTH = frozenset({"/health", "/ready", "/api/health"})
 
-_GEMINI = re.compile(r"^/v1(?:beta)?/models/(?P<name>[^/]+):(?P<verb>\w+)$")
+_GEMINI = re.compile(r"^/v1(?:beta)?/models/(?P<name>.+):(?P<verb>\w+)$")  # Google's SDK leaves slashes in names
 _GEMINI_VERBS: dict[str, Purpose] = {
     "generateContent": "generate",
     "streamGenerateContent": "generate",
     "countTokens": "count_tokens",
-    "embedContent": "unbuilt",
-    "batchEmbedContents": "unbuilt",
+    "embedContent": "embed",
+    "batchEmbedContents": "embed",
 }
 _MODELS = re.compile(r"^/(?P<version>v1|v1beta)/models(?:/(?P<name>.+))?$")
 _SHOW = re.compile(r"^/api/show/(?P<name>.+)$")
 
+# What a provider keeps of earlier answers: what follows the id, and the methods that it takes.
+_STORED = re.compile(r"^(?:/v1)?/responses/\w[\w.~:-]*(?P<rest>/cancel|/input_items)?$")
+_STORED_METHODS = {None: ("GET", "DELETE"), "/cancel": ("POST",), "/input_items": ("GET",)}
+
 # What later versions serve: known already, so that a client is told what is the matter.
 _UNBUILT: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^(/v1)?/responses/.+$"), "openai-responses"),
-    (re.compile(r"^/v1/embeddings$"), "openai-chat"),
-    (re.compile(r"^/api/(embed|embeddings)$"), "ollama"),
     (re.compile(r"^/v1/ws$"), "openai-chat"),
 )
 
@@ -97,7 +105,7 @@ def find(method: str, path: str, headers: Container[str]) -> Surface:
     prefix = next((p for p in _PREFIXES if bare.startswith(p + "/")), "")
     rest = bare[len(prefix) :]
     found = _known(method, rest, query, headers, _PREFIXES.get(prefix, ()))
-    if found is None or (prefix and (found.protocol not in _PREFIXES[prefix] or rest in _BARE)):
+    if found is None or (prefix and (found.protocol not in _PREFIXES[prefix] or _BARE.match(rest))):
         found = Surface("unknown", _PREFIXES[prefix][0] if prefix else _nearest(bare, headers))
     return found._replace(namespace=namespace, path=f"{rest}?{query}" if query else rest)
 
@@ -116,6 +124,8 @@ def _known(method: str, path: str, query: str, headers: Container[str], owners: 
         return _models(method, match["version"], match["name"], query, headers, owners)
     if (match := _SHOW.match(path)) is not None:
         return Surface("model" if method == "GET" else "method", "ollama", name=unquote(match["name"]))
+    if (match := _STORED.match(path)) is not None:
+        return Surface("stored" if method in _STORED_METHODS[match["rest"]] else "method", "openai-responses")
     return next((Surface("unbuilt", protocol) for pattern, protocol in _UNBUILT if pattern.match(path)), None)
 
 

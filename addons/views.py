@@ -7,7 +7,7 @@ two show the upstream's side byte for byte: what was sent in each attempt, and w
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from mitmproxy import http
@@ -17,10 +17,10 @@ from addons.exchange import METADATA
 from translators import CODECS
 from translators.answer import looks_streamed
 from translators.body import WRONG
-from translators.codec import CountingCodec, Seed, Wire
+from translators.codec import Seed, Service, Wire
 from translators.events import Fold
 from translators.model import BadRequest, UpstreamFault
-from translators.pretty import heading, request_text, response_text, table
+from translators.pretty import asked_text, heading, response_text, result_text, table
 
 _SEED = Seed("", 0)
 
@@ -90,13 +90,12 @@ VIEWS: tuple[Contentview, ...] = (ExchangeView(), UpstreamRequestView(), Upstrea
 
 def conversation(data: bytes, message: http.Message, record: dict[str, Any]) -> str:
     """What the client sent, as neutral text."""
-    codec = CODECS.get(record["client"]["protocol"])
-    if codec is None or record["client"]["purpose"] not in ("generate", "count_tokens"):
+    codec, purpose = CODECS.get(record["client"]["protocol"]), record["client"]["purpose"]
+    if codec is None or (purpose not in codec.SERVICES and purpose not in ("generate", "compact")):
         return data.decode("utf-8", "replace")
-    counts = record["client"]["purpose"] == "count_tokens"
-    parse = cast(CountingCodec, codec).parse_count_request if counts else codec.parse_request
+    parse = codec.SERVICES.get(purpose, codec).parse_request
     try:
-        return request_text(parse(Wire("/", data)))
+        return asked_text(parse(Wire(message.path, data)))
     except BadRequest as error:
         return f"{error}\n\n{data.decode('utf-8', 'replace')}"
 
@@ -123,9 +122,12 @@ def answer(record: dict[str, Any]) -> str:
     if attempt is None or attempt["response"] is None:
         return ""
     response, codec = attempt["response"], CODECS[attempt["protocol"]]
-    if response["status"] >= 300 or record["client"]["purpose"] != "generate":
-        return str(response["body"].decode("utf-8", "replace"))
     body: bytes = response["body"]
+    service = codec.SERVICES.get(record["client"]["purpose"])
+    if service is not None and response["status"] < 300:
+        return _service_answer(service, body) + _cut(response)
+    if response["status"] >= 300 or record["client"]["purpose"] not in ("generate", "compact"):
+        return body.decode("utf-8", "replace")
     kind = dict(response["headers"]).get("content-type", "")
     if looks_streamed(codec.STREAM, kind, body):
         fold = Fold()
@@ -138,6 +140,13 @@ def answer(record: dict[str, Any]) -> str:
         except (UpstreamFault, *WRONG):
             text = body.decode("utf-8", "replace")
     return text + _cut(response)
+
+
+def _service_answer(service: Service, body: bytes) -> str:
+    try:
+        return result_text(service.parse_response(body))
+    except (UpstreamFault, *WRONG):
+        return body.decode("utf-8", "replace")
 
 
 def _losses(record: dict[str, Any]) -> str:

@@ -23,6 +23,8 @@ WITH_MITMPROXY = {
 }
 # Those that carry an exchange through the bridge.
 WITH_BRIDGE = WITH_MITMPROXY | {"exchange"}
+# What stands above the codecs in translators/.
+BRIDGES = ("bridge", "answer", "service")
 # What scripts/ may use of addons/.
 FOR_SCRIPTS = {"settings", "catalog", "routing", "store"}
 # Parts of the standard library that are I/O, clock, randomness or logging.
@@ -84,7 +86,7 @@ def translators_trouble(found: Import, codecs: set[str]) -> str | None:
             return None  # the one place that lists the codecs
         if len(target) > 1 and target[1] in codecs - {own}:
             return "only translators/__init__.py names a codec"
-        if len(target) > 1 and target[1] in ("bridge", "answer") and parts[1:] != ("bridge.py",):
+        if len(target) > 1 and target[1] in BRIDGES and parts[1:] not in (("bridge.py",), ("service.py",)):
             return "the bridge stands above the codecs and the core"
         if len(target) > 1 and target[1] == "CODECS":
             return "a codec is handed in, not looked up"
@@ -99,7 +101,7 @@ def translators_trouble(found: Import, codecs: set[str]) -> str | None:
 def addons_trouble(found: Import, codecs: set[str]) -> str | None:
     if under(found.name, "mitmproxy") and found.file.stem not in WITH_MITMPROXY:
         return "this module of addons/ works without mitmproxy"
-    if under(found.name, "translators.bridge", "translators.answer") and found.file.stem not in WITH_BRIDGE:
+    if under(found.name, *(f"translators.{name}" for name in BRIDGES)) and found.file.stem not in WITH_BRIDGE:
         return "only the modules that carry an exchange use the bridge"
     if under(found.name, *(f"translators.{codec}" for codec in codecs)):
         return "codecs come from translators.CODECS"
@@ -114,7 +116,7 @@ def scripts_trouble(found: Import, codecs: set[str]) -> str | None:
         return "scripts/ starts mitmproxy as a program"
     if target[0] == "addons" and (len(target) < 2 or target[1] not in FOR_SCRIPTS):
         return f"scripts/ uses only {', '.join(sorted(FOR_SCRIPTS))} of addons/"
-    if under(found.name, "translators.bridge", "translators.answer", *(f"translators.{codec}" for codec in codecs)):
+    if under(found.name, *(f"translators.{name}" for name in (*BRIDGES, *codecs))):
         return "codecs come from translators.CODECS"
     return None
 

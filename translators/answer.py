@@ -63,7 +63,7 @@ class Answer:
         self.done = False
         self.warnings: list[Loss] = []  # what the client may be told of it, where its head is still to come
         self._notes: list[Loss] = []
-        self._mode: _Whole | _Streamed | None = None if 200 <= status < 300 else _Whole(self)
+        self._mode: Whole | _Streamed | None = None if 200 <= status < 300 else Whole(self)
 
     @property
     def bridge(self) -> Pair:
@@ -95,7 +95,7 @@ class Answer:
             return b""
         try:
             if self._mode is None:
-                self._mode = _Whole(self)
+                self._mode = Whole(self)
             return self._mode.broken(error)
         except Exception as crash:
             return self._crashed(crash)
@@ -114,11 +114,11 @@ class Answer:
         """Bytes that show a waiting client that all is well, between two events of a begun stream."""
         return self._mode.keep_alive() if isinstance(self._mode, _Streamed) else b""
 
-    def _choose(self, data: bytes) -> _Whole | _Streamed:
+    def _choose(self, data: bytes) -> Whole | _Streamed:
         kind = self.headers.get("content-type", "")
         if looks_streamed(self._bridge.upstream.STREAM, kind, data):
             return _Streamed(self)
-        return _Whole(self)
+        return Whole(self)
 
     @property
     def limits(self) -> dict[str, str]:
@@ -163,7 +163,7 @@ def looks_streamed(framing: Literal["sse", "lines"], content_type: str, first: b
     return start not in b"{[<"
 
 
-class _Whole:
+class Whole:
     """A body that is read to its end before anything can be said of it: an error, or an answer in one piece."""
 
     def __init__(self, answer: Answer) -> None:
@@ -177,30 +177,42 @@ class _Whole:
             if raw is not data:
                 self._raw.append(raw)
             return b""
-        answer = self._answer
         body = b"".join(self._pieces)
-        if not 200 <= answer.status < 300:
-            return self._error(body)
+        return self._read(body) if 200 <= self._answer.status < 300 else self._error(body)
+
+    def _read(self, body: bytes) -> bytes:
+        answer = self._answer
         try:
             response = answer.bridge.upstream.parse_response(body, answer.bridge.seed, answer.bridge.traits)
         except UpstreamFault as fault:
             answer.fail(fault.error)
             return b""
         except WRONG:
-            if answer.bridge.relay and not answer.bridge.stream and body:
-                return self._deliver(None, body)
-            answer.fail(unreadable(answer.headers, body))
-            return b""
+            return self._unread(body)
         return self._deliver(response, body)
 
-    def _deliver(self, response: Response | None, body: bytes) -> bytes:
-        answer, bridge = self._answer, self._answer.bridge
+    def _unread(self, body: bytes) -> bytes:
+        """No answer of its protocol: where the client speaks the same one, it may know better."""
+        answer = self._answer
+        if answer.bridge.relay and not answer.bridge.stream and body:
+            return self._pass(body)
+        answer.fail(unreadable(answer.headers, body))
+        return b""
+
+    def _pass(self, body: bytes) -> bytes:
+        """The upstream's own bytes."""
+        answer = self._answer
         answer.done = True
-        events: Sequence[Event] = unfold(response) if response is not None else []
+        answer.head = Head(answer.status, relayed_headers(answer.headers), False)
+        return b"".join(self._raw) or body
+
+    def _deliver(self, response: Response, body: bytes) -> bytes:
+        answer, bridge = self._answer, self._answer.bridge
+        events: Sequence[Event] = unfold(response)
         answer.watch(events)
         if bridge.relay and not bridge.stream:
-            answer.head = Head(answer.status, relayed_headers(answer.headers), False)
-            return b"".join(self._raw) or body
+            return self._pass(body)
+        answer.done = True
         meter = Meter()
         meter.add(events)
         events = answer.counted(events, meter)

@@ -63,7 +63,7 @@ class Bridge:
     ) -> None:
         self.client, self.upstream, self.asked = client, upstream, asked
         self.stream, self.traits, self.seed, self.frame_limit = stream, traits, seed, frame_limit
-        self.relay = client.NAME == upstream.NAME
+        self.relay = self.relays()
         self._said = wire
         self.losses: list[Loss] = []  # all of them
         self.warnings: list[Loss] = []  # those that the client is told
@@ -106,6 +106,10 @@ class Bridge:
         self.losses = told(losses, self.client.NAME)
         self.warnings = judge(self.losses, policy, self.client.NAME, self.upstream.NAME)
 
+    def relays(self) -> bool:
+        """Whether the bytes go through."""
+        return self.client.NAME == self.upstream.NAME
+
     def _render(self, model: str, policy: Policy, unpacker: Unpacker) -> Wire:
         assert self.asked is not None
         demand_whole(self.asked)
@@ -117,13 +121,7 @@ class Bridge:
             losses.append(Loss("input", "emulated", why, INFO))
             self._compaction = [Compaction(self.seed)]
             request = asked_for_summary(request)
-        customs = Customs(request)
-        plain = request if self.upstream.CUSTOM_TOOLS and self.traits.custom_tools else customs.wrap(request)
-        names = Names(plain, self.upstream, self.traits.call_id_length)
-        self._transforms.append(_Restore(names, self.client))
-        if plain is not request:
-            self._transforms.append(customs)
-        request = names.fit(plain)
+        request = self._fit(request)
         if request.n > 1:
             losses.append(Loss("n", "dropped", "a translated answer is one answer", BALANCED_REJECT))
             request = msgspec.structs.replace(request, n=1)
@@ -134,6 +132,16 @@ class Bridge:
         rendered = self.upstream.render_request(request, self.traits)
         self._judge([*losses, *rendered.losses], policy)
         return rendered.wire
+
+    def _fit(self, request: Request) -> Request:
+        """The request with tools that the target can have, by names that it takes."""
+        customs = Customs(request)
+        plain = request if self.upstream.CUSTOM_TOOLS and self.traits.custom_tools else customs.wrap(request)
+        names = Names(plain, self.upstream, self.traits.call_id_length)
+        self._transforms.append(_Restore(names, self.client))
+        if plain is not request:
+            self._transforms.append(customs)
+        return names.fit(plain)
 
     def _pack(self, scope: str, memory: Memory | None) -> None:
         replay = bool(self.traits.replay)

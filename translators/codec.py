@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -78,6 +78,7 @@ class Traits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prefill: bool = True  # continues an assistant message that comes last
     forced_tools: bool = True  # takes a forced tool while it thinks
     version: str = ""  # the protocol's version header, where it has one
+    embedding: bool = False  # makes embeddings, and no answers
     count_tokens: bool = True  # has an endpoint that counts the tokens of a request
 
 
@@ -98,10 +99,27 @@ class Encoder(Protocol):
 ErrorReply = tuple[int, dict[str, str], bytes]  # status, headers, body
 
 
+class Service(Protocol):
+    """An endpoint of a protocol beside the generation of answers: one question, one answer in one piece.
+
+    What is asked and answered are neutral values: `Request` and `Count`, `EmbedRequest` and `Embeddings`."""
+
+    def parse_request(self, wire: Wire, /) -> Any:
+        """Raises `BadRequest` with the JSON path of what is wrong."""
+
+    def render_request(self, asked: Any, traits: Traits, /) -> Rendered: ...
+
+    def parse_response(self, body: bytes, /) -> Any:
+        """Raises `msgspec.DecodeError` where the body is no answer."""
+
+    def render_response(self, result: Any, asked: Any, seed: Seed, /) -> bytes: ...
+
+
 class Codec(Protocol):
     """One protocol, as client and as upstream."""
 
     NAME: str
+    SERVICES: Mapping[str, Service]  # by purpose; where two protocols share an endpoint, it is the same object
     # The request headers that a pass-through of this protocol must not lose or needs by default, with those defaults.
     HEADERS: Mapping[str, str]
     TOOL_NAME: re.Pattern[str]  # what a tool may be called
@@ -141,15 +159,16 @@ class Codec(Protocol):
         Raises `BadRequest` where the body is no JSON object."""
 
     def relay(self, wire: Wire, purpose: str, model: str) -> Wire:
-        """A client's request for an upstream of the same protocol: the path that the purpose (`generate`,
-        `count_tokens`) has there, relative to its base, the client's query, and the model's name replaced; all other
+        """A client's request for an upstream of the same protocol: the path that the purpose (`generate`, or one of
+        `SERVICES`) has there, relative to its base, the client's query, and the model's name replaced; all other
         bytes as they are. Raises `BadRequest` where the body is no JSON object."""
 
     def decoder(self, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> StreamDecoder: ...
 
     def encoder(self, asked: Request, seed: Seed) -> Encoder: ...
 
-    def render_models(self, models: Sequence[ModelInfo]) -> bytes: ...
+    def render_models(self, models: Sequence[ModelInfo], query: str = "") -> bytes:
+        """The list, or the page of it that the client's query asks for. Raises `BadRequest`."""
 
     def render_model(self, model: ModelInfo) -> bytes: ...
 
@@ -160,10 +179,3 @@ class Codec(Protocol):
         """The header in which this protocol's upstreams take a key."""
 
 
-class CountingCodec(Codec, Protocol):
-    """A protocol that can ask how many tokens a request has."""
-
-    def parse_count_request(self, wire: Wire) -> Request:
-        """A request to count the tokens of. Raises `BadRequest`."""
-
-    def render_count_response(self, tokens: int) -> bytes: ...

@@ -355,3 +355,4 @@ class ModelInfo(Value, frozen=True):
     tools: bool = True
     vision: bool = False
     reasoning: bool = False
+    embedding: bool = False  # makes embeddings, and no answers

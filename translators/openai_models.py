@@ -25,7 +25,8 @@ def _row(model: ModelInfo) -> dict[str, Any]:
     return row
 
 
-def render_models(models: Sequence[ModelInfo]) -> bytes:
+def render_models(models: Sequence[ModelInfo], query: str = "") -> bytes:
+    """All of them: this list has no pages."""
     return _encode({"object": "list", "data": [_row(model) for model in models]})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .embed import Embeddings, EmbedRequest
 from .model import (
     Audio,
     File,
@@ -23,6 +24,7 @@ from .model import (
     ToolResult,
     Usage,
 )
+from .tokens import Count
 
 
 def request_text(request: Request) -> str:
@@ -32,6 +34,30 @@ def request_text(request: Request) -> str:
     if request.tools:
         blocks.append(heading("tools") + "\n" + "\n".join(_indent(_tool(tool)) for tool in request.tools))
     return "\n".join(blocks)
+
+
+def asked_text(asked: Request | EmbedRequest) -> str:
+    """What a client asked for: a conversation, or texts to make vectors of."""
+    if isinstance(asked, Request):
+        return request_text(asked)
+    size = f", {asked.dimensions} dimensions" if asked.dimensions else ""
+    blocks = [f"embeddings{size}"]
+    for n, value in enumerate(asked.inputs):
+        blocks += [heading(f"input {n}"), _indent(value if isinstance(value, str) else f"({len(value)} tokens)")]
+    return "\n".join(blocks)
+
+
+def result_text(result: Count | Embeddings) -> str:
+    """What an endpoint beside the generation of answers said."""
+    if isinstance(result, Count):
+        return f"{result.tokens} tokens"
+    rows = [[f"{n}", f"{len(v)} numbers", _beginning(v)] for n, v in enumerate(result.vectors)]
+    return heading("vectors") + "\n" + table(rows)
+
+
+def _beginning(vector: Sequence[float]) -> str:
+    shown = ", ".join(f"{number:.6g}" for number in vector[:4])
+    return f"{shown}, …" if len(vector) > 4 else shown
 
 
 def heading(text: str) -> str:

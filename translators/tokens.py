@@ -27,6 +27,8 @@ from .model import (
     Thinking,
     ToolCall,
     ToolResult,
+    Usage,
+    Value,
 )
 
 _ASCII = 3.2  # bytes a token
@@ -40,6 +42,13 @@ _PDF_PAGE_BYTES = 40_000
 _AUDIO_BYTES = 200  # a token; compressed speech
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Count(Value, frozen=True):
+    """The size of a prompt. To ask for it costs nothing."""
+
+    tokens: int
+    usage: Usage | None = None
 
 
 def estimate_text(text: str) -> int:

@@ -514,7 +514,8 @@ def test_models(link: Proxy) -> None:
     response = httpx.get(f"{link.url}/v1/models", headers={"anthropic-version": "2023-06-01"})
     assert response.json()["data"][0]["type"] == "model" and response.json()["has_more"] is False
     assert httpx.get(f"{link.url}/v1/models/tuned").json()["id"] == "tuned"
-    assert httpx.get(f"{link.url}/v1/models/nope").status_code == 404
+    assert httpx.get(f"{link.url}/v1/models/any/other").json()["id"] == "any/other"  # the route `*` takes any name
+    assert httpx.get(f"{link.url}/v1/models/a/..%2Fb").status_code == 400
 
 
 # ---------------------------------------------------------------------------------------------- config and records

@@ -20,12 +20,25 @@ ROWS = [
     ("POST /v1/responses", "generate openai-responses"),
     ("POST /openai/v1/responses", "generate openai-responses"),
     ("POST /responses", "generate openai-responses"),
-    ("GET /v1/responses/resp_1", "unbuilt openai-responses"),
-    ("POST /v1/responses/compact", "unbuilt openai-responses"),
+    ("GET /v1/responses/resp_1", "stored openai-responses"),
+    ("GET /openai/v1/responses/resp_1?stream=true", "stored openai-responses"),
+    ("DELETE /responses/resp_1", "stored openai-responses"),
+    ("POST /v1/responses/resp_1", "method openai-responses"),
+    ("POST /v1/responses/resp_1/cancel", "stored openai-responses"),
+    ("GET /v1/responses/resp_1/input_items?limit=2", "stored openai-responses"),
+    ("GET /v1/responses/resp_1/other", "unknown openai-responses"),
+    ("GET /v1/responses/..%2Fadmin", "unknown openai-responses"),
+    ("GET /v1/responses/../admin", "unknown openai-responses"),
+    ("GET /openai/responses/resp_1", "unknown openai-chat"),
+    ("POST /v1/responses/compact", "compact openai-responses"),
+    ("POST /responses/input_tokens", "count_tokens openai-responses"),
     ("POST /v1beta/models/gemini-3:generateContent", "generate gemini"),
     ("POST /google/v1/models/a%2Fb:streamGenerateContent?alt=sse", "generate gemini"),
     ("POST /gemini/v1beta/models/x:countTokens", "count_tokens gemini"),
-    ("POST /v1beta/models/x:embedContent", "unbuilt gemini"),
+    ("POST /v1beta/models/x:embedContent", "embed gemini"),
+    ("POST /v1/models/x:batchEmbedContents", "embed gemini"),
+    ("POST /v1/models/up/a:b:generateContent", "generate gemini"),
+    ("GET /v1/models/x:embedContent", "method gemini"),
     ("POST /v1beta/models/x:doSomethingElse", "unknown gemini"),
     ("POST /models/x:streamGenerateContent", "unknown gemini"),
     ("POST /openai/v1/models/x:generateContent", "unknown openai-chat"),
@@ -36,8 +49,10 @@ ROWS = [
     ("GET /ollama/api/show/qwen3:4b", "model ollama"),
     ("GET /api/version", "version ollama"),
     ("GET /api/ps", "running ollama"),
-    ("POST /api/embed", "unbuilt ollama"),
-    ("POST /v1/embeddings", "unbuilt openai-chat"),
+    ("POST /api/embed", "embed ollama"),
+    ("POST /ollama/api/embeddings", "embed ollama"),
+    ("POST /v1/embeddings", "embed openai-chat"),
+    ("POST /openai/v1/embeddings", "embed openai-chat"),
     ("GET /v1/ws", "unbuilt openai-chat"),
     ("GET /v1/models", "models openai-chat"),
     ("GET /v1/models/up/some:model", "model openai-chat"),
@@ -96,6 +111,7 @@ def test_names_and_paths_come_out_of_the_prefixes() -> None:
     surface = find("POST", "/namespaces/x/google/v1beta/models/a%2Fb%3Ac:streamGenerateContent?alt=sse", {})
     assert surface.name == "a/b:c" and surface.path == "/v1beta/models/a%2Fb%3Ac:streamGenerateContent?alt=sse"
     assert find("GET", "/v1/models/up/some:model", {}).name == "up/some:model"
+    assert find("POST", "/v1/models/up/some:model:countTokens", {}).name == "up/some:model"
 
 
 def test_a_websocket_is_told_apart() -> None:

@@ -277,7 +277,7 @@ def test_null_counts_as_absent() -> None:
 
 def test_a_count_needs_no_max_tokens() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
-    assert anthropic.parse_count_request(Wire("/v1/messages/count_tokens", body)).messages == parse().messages
+    assert anthropic.counting.parse_request(Wire("/v1/messages/count_tokens", body)).messages == parse().messages
 
 
 # ---- bad input

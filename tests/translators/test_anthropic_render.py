@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from translators import anthropic
-from translators.codec import Traits
+from translators.codec import Seed, Traits
 from translators.model import (
     Audio,
     Blob,
@@ -31,6 +31,7 @@ from translators.model import (
     ToolResult,
 )
 from translators.policy import BALANCED_REJECT, REJECT, STRICT_REJECT, WARN, action
+from translators.tokens import Count
 
 HI = Message("user", (Text("hi"),))
 
@@ -547,14 +548,14 @@ def test_anthropics_own_fields_go_back_to_it() -> None:
 
 def test_counting() -> None:
     request = Request(model="m", messages=[say("system", "S"), HI], tools=[Tool("a")], max_output=5, temperature=0.1)
-    rendered = anthropic.render_count_request(request)
+    rendered = anthropic.counting.render_request(request)
     assert rendered.wire.path == "/messages/count_tokens"
     assert json.loads(rendered.wire.body) == {
         "model": "m", "system": "S", "messages": [{"role": "user", "content": "hi"}],
         "tools": [{"name": "a", "input_schema": {"type": "object", "properties": {}}}],
     }
-    assert anthropic.render_count_response(42) == b'{"input_tokens":42}'
-    assert anthropic.parse_count_response(b'{"input_tokens":42,"x":1}') == 42
+    assert anthropic.counting.render_response(Count(42), request, Seed("", 0)) == b'{"input_tokens":42}'
+    assert anthropic.counting.parse_response(b'{"input_tokens":42,"x":1}') == Count(42)
 
 
 def test_rejected_by_every_policy() -> None:

@@ -12,6 +12,7 @@ from translators import anthropic
 from translators.codec import Seed
 from translators.events import Failure, PartDelta, PartEnd, PartStart, Start, unfold
 from translators.model import ApiError, Citation, ModelInfo, Request, Response, Text, Thinking, ToolCall, Usage
+from translators.tokens import Count
 
 SEED = Seed("abcdefghijklmnopqrstuvwx", 1_700_000_000)
 ASKED = Request(model="asked-for")
@@ -107,5 +108,6 @@ def test_lists_and_counts() -> None:
     page = client(anthropic.render_models([ModelInfo("a", created=5), ModelInfo("b", max_output=9)])).models.list()
     assert [(model.id, model.max_tokens) for model in page] == [("a", None), ("b", 9)]
     assert client(anthropic.render_model(ModelInfo("a"))).models.retrieve("a").id == "a"
-    counted = client(anthropic.render_count_response(7)).messages.count_tokens(model="m", messages=CALL["messages"])
+    count = anthropic.counting.render_response(Count(7), ASKED, SEED)
+    counted = client(count).messages.count_tokens(model="m", messages=CALL["messages"])
     assert counted.input_tokens == 7

@@ -215,7 +215,7 @@ def test_the_crowded_wires_are_read_whole(dialect: Dialect) -> None:
 @example(b"\xff\xfe")
 def test_junk_as_a_request_is_refused(dialect: Dialect, body: bytes) -> None:
     codec, wire = dialect.codec, Wire(dialect.path, body)
-    count = getattr(codec, "parse_count_request", codec.parse_request)
+    count = codec.SERVICES.get("count_tokens", codec).parse_request
     for read in (codec.parse_request, lambda wire: codec.relay(wire, "generate", "m"), codec.peek, count):
         try:
             read(wire)

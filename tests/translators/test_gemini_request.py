@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from translators import gemini
-from translators.codec import DEFAULT_TRAITS, Traits, Wire
+from translators.codec import DEFAULT_TRAITS, Seed, Traits, Wire
 from translators.gemini.wire import SENTINEL
 from translators.model import (
     BadRequest,
@@ -27,6 +27,7 @@ from translators.model import (
     ToolChoice,
     ToolResult,
 )
+from translators.tokens import Count
 
 PATH = "/v1beta/models/m:generateContent"
 LEVEL = Traits(reasoning="level")
@@ -277,12 +278,13 @@ def test_counting_both_forms() -> None:
     inner = said(systemInstruction={"parts": [{"text": "s"}]})
     for body in (inner, {"generateContentRequest": {"model": "models/m", **inner}}):
         wire = Wire("/v1/models/m:countTokens", json.dumps(body).encode())
-        request = gemini.parse_count_request(wire)
+        request = gemini.counting.parse_request(wire)
         assert [message.role for message in request.messages] == ["system", "user"] and request.model == "m"
-    made = gemini.render_count_request(request)
+    made = gemini.counting.render_request(request)
     assert made.wire.path == "/models/m:countTokens"
     assert json.loads(made.wire.body) == {"generateContentRequest": {"model": "models/m", **inner}}
-    assert gemini.parse_count_response(gemini.render_count_response(7)) == 7
+    counted = gemini.counting.render_response(Count(7), request, Seed("", 0))
+    assert gemini.counting.parse_response(counted) == Count(7)
 
 
 # ------------------------------------------------------------------------------------------------ rendering

@@ -121,7 +121,7 @@ def test_a_body_that_is_no_object() -> None:
     for refuses in (ollama.peek, ollama.parse_request, lambda wire: ollama.relay(wire, "generate", "m")):
         with pytest.raises(BadRequest):
             refuses(Wire("/api/chat", b"[]"))
-    with pytest.raises(ValueError, match="count_tokens"):
+    with pytest.raises(KeyError, match="count_tokens"):
         ollama.relay(Wire("/api/chat", b"{}"), "count_tokens", "m")
 
 

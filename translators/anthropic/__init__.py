@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from ..body import peek as peek_body
 from ..body import with_query
 from ..carry import Places
-from ..codec import Wire
+from ..codec import Service, Wire
+from . import counting
 from .decoder import decoder
 from .encoder import PING, Encoder
 from .errors import parse_error, render_error
@@ -16,11 +18,7 @@ from .relay import relay_body
 from .request import (
     COUNT_PATH,
     MESSAGES_PATH,
-    parse_count_request,
-    parse_count_response,
     parse_request,
-    render_count_request,
-    render_count_response,
     render_request,
 )
 from .response import parse_response, refusal, render_response
@@ -32,6 +30,7 @@ STOP = True
 PREWARM = True
 CARRIES = Places(thinking="signature", redacted="data")
 TOKENS = frozenset(("signature", "data"))
+SERVICES: Mapping[str, Service] = {"count_tokens": counting}
 
 encoder = Encoder
 
@@ -74,6 +73,7 @@ __all__ = [
     "HEADERS",
     "NAME",
     "PREWARM",
+    "SERVICES",
     "STOP",
     "STREAM",
     "TOKENS",
@@ -84,16 +84,12 @@ __all__ = [
     "decoder",
     "encoder",
     "keep_alive",
-    "parse_count_request",
-    "parse_count_response",
     "parse_error",
     "parse_request",
     "parse_response",
     "peek",
     "refusal",
     "relay",
-    "render_count_request",
-    "render_count_response",
     "render_error",
     "render_model",
     "render_models",

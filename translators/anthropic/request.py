@@ -260,20 +260,3 @@ def _keep_last_marks(blocks: list[dict[str, Any]]) -> None:
     marked = [block for block in blocks if "cache_control" in block]
     for block in marked[:-MOST_MARKS]:
         del block["cache_control"]
-
-
-# ------------------------------------------------------------------------------------------------ counting
-
-_COUNT = msgspec.json.Decoder(dict[str, Any])
-
-
-def render_count_response(tokens: int) -> bytes:
-    return encode({"input_tokens": tokens})
-
-
-def parse_count_response(body: bytes) -> int:
-    """Raises `msgspec.DecodeError` where the body holds no count."""
-    tokens = _COUNT.decode(body).get("input_tokens")
-    if not isinstance(tokens, int):
-        raise msgspec.ValidationError("the answer holds no input_tokens")
-    return tokens

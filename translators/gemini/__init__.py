@@ -8,25 +8,20 @@ default), "none". `Traits.input` may hold "url" (files by their address) and "de
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from ..body import top_level
 from ..carry import Places
-from ..codec import Wire
+from ..codec import Service, Wire
+from . import counting, embed
 from .encode import GeminiEncoder as encoder
 from .encode import keep_alive, refusal, render_response
 from .errors import parse_error, render_error
 from .models import render_model, render_models
 from .path import generates, read, relayed
 from .relay import relay_body
-from .request import (
-    parse_count_request,
-    parse_count_response,
-    parse_request,
-    render_count_request,
-    render_count_response,
-    render_request,
-)
+from .request import parse_request, render_request
 from .stream import decoder, parse_response
 from .wire import CALL_ID, HEADERS, NAME, TOOL_NAME, TOOL_NAME_LENGTH
 
@@ -36,6 +31,7 @@ STOP = True
 PREWARM = False
 CARRIES = Places(call="signature", text="signature", base64=True)  # clients forget thoughts
 TOKENS = frozenset(("signature",))
+SERVICES: Mapping[str, Service] = {"count_tokens": counting, "embed": embed}
 
 
 def claims(method: str, path: str) -> bool:
@@ -68,6 +64,7 @@ __all__ = [
     "HEADERS",
     "NAME",
     "PREWARM",
+    "SERVICES",
     "STOP",
     "STREAM",
     "TOKENS",
@@ -78,16 +75,12 @@ __all__ = [
     "decoder",
     "encoder",
     "keep_alive",
-    "parse_count_request",
-    "parse_count_response",
     "parse_error",
     "parse_request",
     "parse_response",
     "peek",
     "refusal",
     "relay",
-    "render_count_request",
-    "render_count_response",
     "render_error",
     "render_model",
     "render_models",

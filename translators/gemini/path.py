@@ -6,9 +6,10 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-_METHOD = re.compile(r"/models/(?P<model>[^/?]+):(?P<verb>\w+)(?:$|\?)")
-_GENERATES = re.compile(r"/v1(?:beta)?/models/[^/]+:(?:generateContent|streamGenerateContent)")
+_METHOD = re.compile(r"/models/(?P<model>[^?]+):(?P<verb>\w+)(?:$|\?)")
+_GENERATES = re.compile(r"/v1(?:beta)?/models/.+:(?:generateContent|streamGenerateContent)")
 STREAM, WHOLE, COUNT = "streamGenerateContent", "generateContent", "countTokens"
+EMBED, EMBED_SEVERAL = "embedContent", "batchEmbedContents"
 
 
 class Place(NamedTuple):
@@ -28,7 +29,8 @@ def generates(path: str) -> bool:
 
 
 def read(path: str) -> Place:
-    """The model's name is percent-decoded: it may hold slashes. A path of another form names no model."""
+    """The model's name is percent-decoded: it may hold slashes, which Google's SDK sends as they are. A path of another
+    form names no model."""
     found = _METHOD.search(path)
     if found is None:
         return Place("", "", False)

@@ -12,6 +12,7 @@ from ..carry import marked, ours
 from .wire import FIELDS, SENTINEL, Json
 
 _CONTENTS = msgspec.json.Decoder(list[Any] | dict[str, Any])
+_ROWS: msgspec.json.Decoder[list[Raw]] = msgspec.json.Decoder(list[Raw])
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _CALLS = ("functionCall", "function_call")
 
@@ -29,8 +30,16 @@ def relay_body(body: bytes, model: str) -> bytes:
             changes = _changes(outer, inner, model)
             if changes:
                 return replace(body, {name: Raw(replace(inner, changes))})
+    if "requests" in fields:  # of batchEmbedContents
+        rows: list[Raw] = typed(fields, "requests", _ROWS)
+        return replace(body, {"requests": [_renamed(row, f"requests[{n}]", model) for n, row in enumerate(rows)]})
     changes = _changes(fields, body, model)
     return replace(body, changes) if changes else body
+
+
+def _renamed(row: Raw, at: str, model: str) -> Raw:
+    named = "model" in typed({at: row}, at, FIELDS)
+    return Raw(replace(bytes(row), {"model": f"models/{model}"})) if named else row
 
 
 def _changes(fields: dict[str, Raw], body: bytes, model: str) -> Json:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from ..body import generic, top_level, typed
@@ -131,22 +130,3 @@ def _carry(body: Json, extra: Mapping[str, Any]) -> None:
             body[name] = {**value, **body.get(name, {})}
         else:
             body.setdefault(name, value)
-
-
-# ------------------------------------------------------------------------------------------------ counting
-
-
-class _Count(msgspec.Struct, rename="camel"):
-    total_tokens: int
-
-
-_COUNT = msgspec.json.Decoder(_Count)
-
-
-def render_count_response(tokens: int) -> bytes:
-    return encode({"totalTokens": tokens})
-
-
-def parse_count_response(body: bytes) -> int:
-    """Raises `msgspec.DecodeError` where the body holds no count."""
-    return _COUNT.decode(body).total_tokens

@@ -106,6 +106,10 @@ _SHAPES: dict[str, dict[str, str]] = {
     "segment": {"startIndex": "", "endIndex": "", "partIndex": ""},
     "format": {"text": "textFormat"},
     "textFormat": {"mimeType": ""},
+    "embed": {
+        "content": "content", "taskType": "", "outputDimensionality": "", "embedContentConfig": "embed",
+        "autoTruncate": "",
+    },
 }  # fmt: skip
 
 

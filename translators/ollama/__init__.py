@@ -14,7 +14,8 @@ from typing import Literal
 from ..body import peek as peek_body
 from ..body import top_level, with_model, with_query
 from ..carry import Places
-from ..codec import Wire
+from ..codec import Service, Wire
+from . import embed
 from .encode import OllamaEncoder as encoder
 from .encode import keep_alive
 from .errors import parse_error, render_error
@@ -34,6 +35,7 @@ STOP = True
 PREWARM = False
 CARRIES = Places(ids=False)  # its own client drops them
 TOKENS = frozenset[str]()
+SERVICES: Mapping[str, Service] = {"embed": embed}
 
 _PATHS = frozenset({"/api/chat", "/api/generate"})
 
@@ -48,12 +50,14 @@ def peek(wire: Wire) -> tuple[str, bool]:
     return peek_body(wire.body, streams=True)
 
 
+_RELAY_PATHS = {"generate": path_of, "embed": embed.path_of}
+
+
 def relay(wire: Wire, purpose: str, model: str) -> Wire:
-    """The client's request for an upstream of this protocol, at the same one of the two endpoints."""
-    if purpose != "generate":
-        raise ValueError(f"Ollama has no endpoint for {purpose}")
+    """The client's request for an upstream of this protocol, at the same one of the purpose's two endpoints."""
     top_level(wire.body)
-    return Wire(with_query(path_of(wire), wire.path), with_model(wire.body, model), wire.headers, wire.method)
+    path = _RELAY_PATHS[purpose](wire)
+    return Wire(with_query(path, wire.path), with_model(wire.body, model), wire.headers, wire.method)
 
 
 def credential(key: str) -> tuple[str, str]:
@@ -68,6 +72,7 @@ __all__ = [
     "HEADERS",
     "NAME",
     "PREWARM",
+    "SERVICES",
     "STOP",
     "STREAM",
     "TOKENS",

@@ -17,7 +17,8 @@ _TEMPLATE = "{{ if .System }}{{ .System }}{{ end }}{{ if .Tools }}{{ .Tools }}{{
 _PLAIN_TEMPLATE = "{{ if .System }}{{ .System }}{{ end }}{{ .Prompt }}"
 
 
-def render_models(models: Sequence[ModelInfo]) -> bytes:
+def render_models(models: Sequence[ModelInfo], query: str = "") -> bytes:
+    """All of them: this list has no pages."""
     return encode({"models": [_row(model) for model in models]})
 
 
@@ -64,5 +65,7 @@ def _details(model: ModelInfo) -> Json:
 
 
 def _capabilities(model: ModelInfo) -> list[str]:
+    if model.embedding:
+        return ["embedding"]
     able = (("completion", True), ("tools", model.tools), ("vision", model.vision), ("thinking", model.reasoning))
     return [name for name, can in able if can]

@@ -12,10 +12,11 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+from .. import openai_embed
 from ..body import peek as peek_body
 from ..body import with_query
 from ..carry import Places
-from ..codec import Wire
+from ..codec import Service, Wire
 from ..openai_errors import refusal
 from ..openai_models import render_model, render_models
 from .encode import ChatEncoder as encoder
@@ -36,6 +37,7 @@ STOP = True
 PREWARM = False
 CARRIES = Places()
 TOKENS = frozenset(("extra_content", "reasoning_details"))
+SERVICES: Mapping[str, Service] = {"embed": openai_embed}
 
 _PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 
@@ -50,7 +52,7 @@ def peek(wire: Wire) -> tuple[str, bool]:
     return peek_body(wire.body)
 
 
-_RELAY_PATHS = {"generate": "/chat/completions"}
+_RELAY_PATHS = {"generate": "/chat/completions", "embed": openai_embed.PATH}
 
 
 def relay(wire: Wire, purpose: str, model: str) -> Wire:
@@ -71,6 +73,7 @@ __all__ = [
     "HEADERS",
     "NAME",
     "PREWARM",
+    "SERVICES",
     "STOP",
     "STREAM",
     "TOKENS",

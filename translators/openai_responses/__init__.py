@@ -12,12 +12,14 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+from .. import openai_embed
 from ..body import peek as peek_body
 from ..body import with_query
 from ..carry import Places
-from ..codec import Wire
+from ..codec import Service, Wire
 from ..openai_errors import refusal
 from ..openai_models import render_model, render_models
+from . import counting
 from .encode import ResponsesEncoder as encoder
 from .encode import keep_alive
 from .errors import parse_error, render_error
@@ -37,6 +39,7 @@ STOP = False
 PREWARM = True
 CARRIES = Places(thinking="encrypted_content", redacted="encrypted_content", mark=True)
 TOKENS = frozenset(("encrypted_content",))
+SERVICES: Mapping[str, Service] = {"count_tokens": counting, "embed": openai_embed}
 
 _PATHS = frozenset({"/v1/responses", "/responses"})
 
@@ -51,11 +54,18 @@ def peek(wire: Wire) -> tuple[str, bool]:
     return peek_body(wire.body)
 
 
-_RELAY_PATHS = {"generate": "/responses"}
+_RELAY_PATHS = {
+    "generate": "/responses",
+    "compact": "/responses/compact",
+    "count_tokens": counting.PATH,
+    "embed": openai_embed.PATH,
+}
 
 
 def relay(wire: Wire, purpose: str, model: str) -> Wire:
     """The client's request for an upstream of this protocol, less credentials and our prefixes."""
+    if purpose == "stored":  # no model is named, and there may be no body
+        return Wire(wire.path.removeprefix("/v1"), wire.body, wire.headers, wire.method)
     path = with_query(_RELAY_PATHS[purpose], wire.path)
     return Wire(path, relay_body(wire.body, model), wire.headers, wire.method)
 
@@ -72,6 +82,7 @@ __all__ = [
     "HEADERS",
     "NAME",
     "PREWARM",
+    "SERVICES",
     "STOP",
     "STREAM",
     "TOKENS",
