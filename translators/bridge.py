@@ -26,6 +26,7 @@ from .model import BadRequest, Request
 from .names import Names
 from .packing import Packer
 from .policy import BALANCED_REJECT, INFO, Loss, Policy, Rule, judge
+from .roots import Unwrapped, wrapped
 from .stops import StopCutter
 from .unpacking import Unpacker
 
@@ -125,6 +126,11 @@ class Bridge:
         if request.n > 1:
             losses.append(Loss("n", "dropped", "a translated answer is one answer", BALANCED_REJECT))
             request = msgspec.structs.replace(request, n=1)
+        if (form := wrapped(request.format, self.upstream.OBJECT_ROOTS)) is not None:
+            self._transforms.append(Unwrapped(request.format.bare))
+            why = "the target is asked for an object around the value, which is taken out again"
+            losses.append(Loss("format", "emulated", why, _EMULATED if request.format.bare else INFO))
+            request = msgspec.structs.replace(request, format=form)
         if request.stop and (not self.upstream.STOP or "stop" in self.traits.drop):
             self._transforms.append(StopCutter(request.stop))
             losses.append(Loss("stop", "emulated", "the model takes none, the text is cut here", _EMULATED))

@@ -127,6 +127,7 @@ class Codec(Protocol):
     CALL_ID: re.Pattern[str]
     CUSTOM_TOOLS: bool  # whether the protocol has freeform tools (`Traits.custom_tools`: whether the target does)
     STOP: bool  # whether a request can name stop sequences
+    OBJECT_ROOTS: bool  # whether the schema of an answer must be an object's
     PREWARM: bool  # whether a request can ask for a prompt to be read and nothing to be written
     STREAM: Literal["sse", "lines"]  # how its streams are framed
     CARRIES: Places  # where its clients keep opaque tokens and send them back

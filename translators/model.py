@@ -197,13 +197,15 @@ class Reasoning(Value, frozen=True):
 
 
 class Format(Value, frozen=True):
-    """The form of the answer: free text, any JSON object, or JSON by a schema."""
+    """The form of the answer: free text, any JSON object, or JSON by a schema. `bare`: the schema is a list of words,
+    and the answer one of them, without quotes."""
 
     kind: Literal["text", "json", "schema"] = "text"
     schema: dict[str, Any] | None = None
     name: str | None = None
     description: str | None = None
     strict: bool | None = None
+    bare: bool = False
 
 
 class Request(Struct, omit_defaults=True):

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from .pairs import losses, refused, sent
+from tests.strategies import SEED
+from translators import CODECS
+from translators.events import PartDelta, fold, unfold
+from translators.model import Response, Text, Usage
+
+from .pairs import CLIENTS, bridge, losses, refused, sent
 
 OBJECT: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 
@@ -86,3 +91,61 @@ def test_settings_of_reasoning_that_only_one_protocol_has() -> None:
     for upstream in ("cc", "an", "gm", "ol"):
         found = losses(f"rs-{upstream}", body)
         assert found["reasoning.mode"] == "w/w/w" and found["reasoning.context"] == "i/i/i"
+
+
+# ------------------------------------------------------------------------------------------------ roots
+
+LIST: dict[str, Any] = {"type": "array", "items": {"$ref": "#/$defs/N"}, "$defs": {"N": {"type": "string"}}}
+WORDS = {"type": "STRING", "enum": ["A", "B"]}
+ENUM = {"generationConfig": {"responseMimeType": "text/x.enum", "responseSchema": WORDS}}
+WORD = {"type": "object", "properties": {"value": {"type": "string", "enum": ["A", "B"]}}, "required": ["value"],
+        "additionalProperties": False}  # fmt: skip
+
+
+def answer(pair: str, body: dict[str, Any], text: str, stream: bool) -> str:
+    """What the client reads where the upstream says `text`, in two pieces."""
+    client, upstream = (CODECS[CLIENTS[name]] for name in pair.split("-"))
+    made = bridge(pair, body)
+    made.stream = stream
+    said = Response((Text(text),), model="real", usage=Usage(1, output=1))
+    encoder = upstream.encoder(upstream.parse_request(made.wire), SEED)
+    start, first, last, *rest = unfold(said)
+    half = len(text) // 2
+    assert isinstance(last, PartDelta)
+    events = [start, first, PartDelta(0, text[:half]), PartDelta(0, text[half:]), *rest]
+    reading = made.answer(200, {"content-type": encoder.content_type})
+    out = reading.feed(b"".join(map(encoder.encode, events))) + reading.feed(b"")
+    if not stream:
+        (part,) = client.parse_response(out, SEED).parts
+    else:
+        decoder = client.decoder(SEED)
+        (part,) = fold([*decoder.feed(out), *decoder.feed(b"")]).parts
+    assert isinstance(part, Text)
+    return part.text
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_list_is_asked_for_inside_an_object(stream: bool) -> None:
+    body = {"output_config": {"format": {"type": "json_schema", "schema": LIST}}}
+    for upstream in ("cc", "rs"):
+        made = sent(f"an-{upstream}", body, "strict")
+        schema = (made["response_format"]["json_schema"] if upstream == "cc" else made["text"]["format"])["schema"]
+        assert schema["type"] == "object" and schema["properties"]["value"]["type"] == "array"
+        assert schema["$defs"] == LIST["$defs"] and "$defs" not in schema["properties"]["value"]
+        assert answer(f"an-{upstream}", body, '{"value": ["é", "b"]}', stream) == '["é","b"]'
+        assert answer(f"an-{upstream}", body, "Sorry, no.", stream) == "Sorry, no."
+    assert sent("cc-an", form(LIST))["output_config"]["format"]["schema"]["type"] == "array"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_word_of_a_list_comes_bare(stream: bool) -> None:
+    for upstream in ("cc", "rs", "an", "ol"):
+        assert answer(f"gm-{upstream}", ENUM, '{"value": "A"}', stream) == "A"
+        assert losses(f"gm-{upstream}", ENUM)["generationConfig.responseJsonSchema"] == "r/i/i"
+    assert sent("gm-ol", ENUM)["format"] == WORD
+
+
+def test_objects_stay_as_they_are() -> None:
+    for schema in (OBJECT, {"properties": {}}, {"$ref": "#/$defs/N", "$defs": {"N": OBJECT}}):
+        made = sent("an-cc", {"output_config": {"format": {"type": "json_schema", "schema": schema}}})
+        assert made["response_format"]["json_schema"]["schema"] == schema

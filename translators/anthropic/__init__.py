@@ -27,6 +27,7 @@ from .wire import CALL_ID, HEADERS, NAME, TOOL_NAME, TOOL_NAME_LENGTH
 STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = False
 STOP = True
+OBJECT_ROOTS = False
 PREWARM = True
 CARRIES = Places(thinking="signature", redacted="data")
 TOKENS = frozenset(("signature", "data"))
@@ -72,6 +73,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "OBJECT_ROOTS",
     "PREWARM",
     "SERVICES",
     "STOP",

@@ -28,6 +28,7 @@ from .wire import CALL_ID, HEADERS, NAME, TOOL_NAME, TOOL_NAME_LENGTH
 STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = False
 STOP = True
+OBJECT_ROOTS = False
 PREWARM = False
 CARRIES = Places(call="signature", text="signature", base64=True)  # clients forget thoughts
 TOKENS = frozenset(("signature",))
@@ -63,6 +64,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "OBJECT_ROOTS",
     "PREWARM",
     "SERVICES",
     "STOP",

@@ -81,6 +81,9 @@ def parse_generation(config: Mapping[str, Raw], request: Request) -> Json:
 _ANY = msgspec.json.Decoder()
 
 
+_ENUM = "text/x.enum"
+
+
 def _format(said: Any) -> Format:
     """`responseFormat` is the newer form, and counts."""
     formats = said("responseFormat", FORMATS)
@@ -92,7 +95,7 @@ def _format(said: Any) -> Format:
     if schema is None and (openapi := said("responseSchema", OBJECT)) is not None:
         schema = from_openapi(openapi)
     if schema is not None and text.mime_type != "text/plain":
-        return Format("schema", schema)
+        return Format("schema", schema, bare=text.mime_type == _ENUM)
     return Format("json") if text.mime_type == "application/json" else Format()
 
 
@@ -192,7 +195,7 @@ def render_format(out: Json, request: Request, traits: Traits, losses: list[Loss
     if form.schema is None:
         out["responseMimeType"] = "application/json"
         return ""
-    out["responseMimeType"] = "application/json"
+    out["responseMimeType"] = _ENUM if form.bare else "application/json"
     out["responseJsonSchema"], removed = for_gemini(form.schema)
     if removed:
         why = f"{', '.join(removed)}: not enforced, said in descriptions"

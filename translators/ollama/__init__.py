@@ -32,6 +32,7 @@ CALL_ID = re.compile(r"[!-~]{1,256}")
 STREAM: Literal["sse", "lines"] = "lines"
 CUSTOM_TOOLS = False
 STOP = True
+OBJECT_ROOTS = False
 PREWARM = False
 CARRIES = Places(ids=False)  # its own client drops them
 TOKENS = frozenset[str]()
@@ -71,6 +72,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "OBJECT_ROOTS",
     "PREWARM",
     "SERVICES",
     "STOP",

@@ -34,6 +34,7 @@ CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = True
 STOP = True
+OBJECT_ROOTS = True
 PREWARM = False
 CARRIES = Places()
 TOKENS = frozenset(("extra_content", "reasoning_details"))
@@ -72,6 +73,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "OBJECT_ROOTS",
     "PREWARM",
     "SERVICES",
     "STOP",

@@ -20,6 +20,7 @@ from ..foreign import unsaid
 from ..model import BadRequest, Format, Request
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses, Rule
 from ..schema import is_strict
+from ..session import session_of
 from . import reasoning, tools
 from .messages import parse_messages, render_messages
 from .parts import Json
@@ -246,6 +247,8 @@ def _sampling(request: Request, traits: Traits, losses: Losses, body: Json) -> N
 
 def _identity(request: Request, traits: Traits, losses: Losses, body: Json) -> None:
     user = request.user
+    if traits.cache_marks and "prompt_cache_key" not in body and (session := session_of(user)):
+        body["prompt_cache_key"] = session  # only to models of OpenAI's, since other servers refuse fields
     if user is not None and not _dropped("user", "user", traits, losses, INFO):
         if len(user) > _USER_LIMIT:  # Claude Code sends a JSON text
             losses.add("user", "hashed", f"the target takes {_USER_LIMIT} characters", INFO)

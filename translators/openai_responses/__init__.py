@@ -36,6 +36,7 @@ CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 STREAM: Literal["sse", "lines"] = "sse"
 CUSTOM_TOOLS = True
 STOP = False
+OBJECT_ROOTS = True
 PREWARM = True
 CARRIES = Places(thinking="encrypted_content", redacted="encrypted_content", mark=True)
 TOKENS = frozenset(("encrypted_content",))
@@ -81,6 +82,7 @@ __all__ = [
     "CUSTOM_TOOLS",
     "HEADERS",
     "NAME",
+    "OBJECT_ROOTS",
     "PREWARM",
     "SERVICES",
     "STOP",

@@ -21,6 +21,7 @@ from ..model import Effort, Format, Reasoning, Request
 from ..openai_effort import effort_of_name, fitted_effort, wire_name
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses, Rule
 from ..schema import is_strict
+from ..session import session_of
 from . import tools
 from .items import parse_input
 from .messages import render_messages
@@ -234,6 +235,8 @@ def _limits(request: Request, traits: Traits, losses: Losses, body: Json) -> Non
 
 def _identity(request: Request, traits: Traits, losses: Losses, body: Json) -> None:
     user = request.user
+    if "prompt_cache_key" not in body and "cache_key" not in traits.drop and (session := session_of(user)):
+        body["prompt_cache_key"] = session
     if user is not None and not _dropped("user", "user", traits, losses, INFO):
         if len(user) > _USER_LIMIT:  # Claude Code sends a JSON text
             losses.add("user", "hashed", f"the target takes {_USER_LIMIT} characters", INFO)
