@@ -294,7 +294,9 @@ def test_openai_second_turn(oai: openai.OpenAI, claude: Upstream) -> None:
     ]
     oai.chat.completions.create(**{**OAI, "messages": [*OAI["messages"], first, *results]})
     user, assistant, answers = claude.seen[-1].json["messages"]
-    assert [block["type"] for block in assistant["content"]] == ["text", "tool_use", "tool_use"]
+    thought, *rest = assistant["content"]  # which the client never saw a signature of
+    assert thought == {"type": "thinking", "thinking": "Let me think.", "signature": "c2ln"}
+    assert [block["type"] for block in rest] == ["text", "tool_use", "tool_use"]
     assert [block["tool_use_id"] for block in answers["content"]] == ["call_a", "call_b"] and user["role"] == "user"
 
 
