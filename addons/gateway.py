@@ -17,7 +17,13 @@ from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer, HTTPMode
+from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
+    HttpLayer,
+    HTTPMode,
+    RegisterHttpConnection,
+)
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from addons.http_stream import Commands, LinkStream, Tick
@@ -103,8 +109,8 @@ class LinkLayer(HttpLayer):
         for stream_id in [i for i, at in self._deadlines.items() if at <= now + 0.005]:
             del self._deadlines[stream_id]
             connection = self._connecting.pop(stream_id, None)
-            if connection is not None:  # its stream waits for the connection: let that fail
-                yield commands.CloseConnection(connection)
+            if connection is not None:  # its stream waits for the connection
+                yield from self._not_connected(connection)
             elif stream_id in self.streams:
                 yield from self.event_to_child(self.streams[stream_id], Tick())
         if self._deadlines:
@@ -112,6 +118,21 @@ class LinkLayer(HttpLayer):
             yield from self.arm(*earliest)
 
     # ---- connections
+
+    def _not_connected(self, connection: Connection) -> Commands:
+        """Let those who wait for a connection know that it takes too long. mitmproxy may never say so: where the peer
+        resets a connection at once, the task that makes it dies of an assertion."""
+        waiting = self.waiting_for_establishment.pop(connection, [])
+        self.connections.pop(connection, None)
+        self._abandoned.add(connection)
+        yield commands.CloseConnection(connection)
+        for command in waiting:
+            stream = self.command_sources.pop(command)
+            yield from self.event_to_child(stream, GetHttpConnectionCompleted(command, (None, "timed out")))
+
+    def register_connection(self, command: RegisterHttpConnection) -> Commands:
+        if command.connection in self.waiting_for_establishment:  # else it was given up before it was made
+            yield from super().register_connection(command)
 
     def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> Commands:
         """Also note which connection the stream waits for, so that its deadline can end the wait."""

@@ -260,9 +260,9 @@ def path_of(protocol: str, model: str, stream: bool) -> str:
     return BODIES[protocol][0].format(model=model, method=method)
 
 
-def request(protocol: str, model: str, *, messages: int = 4, size: int = 400) -> bytes:
-    """The bytes of one HTTP request; it asks for a stream where the model's name says so."""
-    stream = "plain" not in model
+def request(protocol: str, model: str, *, messages: int = 4, size: int = 400, stream: bool | None = None) -> bytes:
+    """The bytes of one HTTP request; it asks for a stream where that or the model's name says so."""
+    stream = "plain" not in model if stream is None else stream
     body = encoded(BODIES[protocol][1](model, stream, messages, size))
     head: Sequence[str] = (
         f"POST {path_of(protocol, model, stream)} HTTP/1.1",

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from .body import WRONG, is_json
 from .codec import Codec, Encoder, ErrorReply, Seed, Traits
 from .events import Event, Failure, Finish, Fold, PartDelta, PartStart, Start, UsageUpdate, fold, unfold
+from .framing import WholeFrames
 from .heads import Head, relayed_headers, stream_head, translated_headers, unreadable, whole_head
 from .hosted import foreign
 from .meter import ESTIMATED, Meter
@@ -194,7 +195,7 @@ class Whole:
     def _unread(self, body: bytes) -> bytes:
         """No answer of its protocol: where the client speaks the same one, it may know better."""
         answer = self._answer
-        if answer.bridge.relay and not answer.bridge.stream and body:
+        if answer.bridge.relay and not answer.bridge.stream and is_json(body):
             return self._pass(body)
         answer.fail(unreadable(answer.headers, body))
         return b""
@@ -276,6 +277,7 @@ class _Streamed:
         else:
             self._fold = Fold()
         self._last = b""
+        self._whole = WholeFrames(bridge.client.STREAM)
         self._meter = Meter()
         self._relays = bridge.relay and bridge.stream
         self._direct: Callable[[Event], bytes] | None = None  # the encoder, once the head is out and deltas pass plain
@@ -315,13 +317,15 @@ class _Streamed:
     def _relay(self, data: bytes, raw: bytes) -> bytes:
         answer = self._answer
         events = self._decoder.feed(data)
+        if raw is data and data:  # compressed bytes have no frames to see
+            raw = self._whole.feed(data)
         if data and answer.head is not None and len(events) == 1 and type(events[0]) is PartDelta:
             self._last = raw
             return raw
         answer.watch(events)
         if answer.head is None:
             self._held.append(raw)
-            if not events and raw:
+            if not events and data:
                 return b""
             if self._begins_with_failure(events):
                 return b""
@@ -332,11 +336,13 @@ class _Streamed:
         failed = next((event for event in events if isinstance(event, Failure)), None)
         if failed is not None:
             answer.failure = failed.error
-        if not data:
+        if not data or self._whole.held > answer.bridge.frame_limit:
             answer.done = True
             if failed is not None and self._decoder.broke_off:  # say so, in the protocol's own form
                 return raw + self._relay_failure(events)
+            raw += self._whole.rest()
             if failed is not None:  # the upstream said so, in an event that was not closed
+                self._last = raw or self._last
                 return raw + self._closing()
         return raw
 

@@ -179,4 +179,3 @@ def fold(events: Iterable[Event]) -> Response:
     for event in events:
         folded.add(event)
     return folded.response
-

@@ -8,7 +8,8 @@ in the input and hold at most `limit` bytes of an unfinished frame.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 FRAME_LIMIT = 8 * 1024 * 1024
 
@@ -210,3 +211,39 @@ def one_line(data: bytes) -> bytes:
     for found, escaped in _LINE_ENDS.items():
         data = data.replace(found, escaped)
     return data
+
+
+class WholeFrames:
+    """Bytes as they came, cut where a frame ends: the part of a frame waits for its rest.
+
+    A client cannot use a part, and where the stream breaks off there, it can still be ended in its own form. Streams of
+    Gemini may be one JSON array: those have no such ends, and pass."""
+
+    _ENDS: Mapping[str, tuple[bytes, ...]] = {"sse": (b"\n\n", b"\r\n\r\n", b"\r\r"), "lines": (b"\n",)}
+
+    def __init__(self, framing: Literal["sse", "lines"]) -> None:
+        self._ends = self._ENDS[framing]
+        self._passes: bool | None = False if framing == "lines" else None  # None: nothing came yet
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """What is whole now."""
+        if self._passes is None and data.strip():
+            self._passes = data.lstrip()[:1] in (b"[", b"{")
+        if self._passes or (not self._held and data.endswith(self._ends)):
+            return data
+        start = max(0, len(self._held) - 3)
+        self._held += data
+        end = max(at + len(mark) if (at := self._held.rfind(mark, start)) >= 0 else 0 for mark in self._ends)
+        whole = bytes(self._held[:end])
+        del self._held[:end]
+        return whole
+
+    @property
+    def held(self) -> int:
+        """The bytes that wait."""
+        return len(self._held)
+
+    def rest(self) -> bytes:
+        """What is left when the stream is over."""
+        return bytes(self._held)

@@ -205,6 +205,7 @@ def _described(kind: str, raw: Any) -> str:
 
 # ------------------------------------------------------------------------------------------------ rendering
 
+
 def render_part(part: Part, target: Target) -> Shape:
     return _RENDERERS[type(part)](part, target)
 

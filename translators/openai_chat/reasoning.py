@@ -156,7 +156,6 @@ def _text(value: Any) -> str:
     return ""
 
 
-
 _PIECES = ("text", "summary", "data")
 _OPAQUE = ("signature", "data")
 
