@@ -64,6 +64,8 @@ class LinkStream(Intake):
         self.inflate: Decompressor | None = None
         self.packed = b""  # compressed bytes that did not make a plain one yet
         self.outgoing: Outgoing | None = None
+        self.reused = False  # its connection had been used before
+        self.unheard: Outgoing | None = None  # to be sent again
         self.begun = False  # the head of the answer went to the client
         self.early = False  # it did before the upstream said anything
         self.opened_at = 0.0
@@ -135,6 +137,7 @@ class LinkStream(Intake):
             attempts.failed(self.exchange, attempts.not_connected(self.exchange, "timed out" if late else str(error)))
             return False
         self.context.server = self.flow.server_conn = connection
+        self.reused = (connection.timestamp_tcp_setup or 0) < self.exchange.attempts[-1].started
         return True
 
     def send(self, out: Outgoing) -> Commands:
@@ -148,6 +151,15 @@ class LinkStream(Intake):
         yield SendHttp(RequestEndOfMessage(self.stream_id), server)
         self.heard_at = time.monotonic()
         yield from self.arm()
+
+    def send_again(self, out: Outgoing) -> Commands:
+        """A connection that had been idle was closed as it was taken, which says nothing of the target: the same
+        attempt on another one."""
+        self.unheard = None
+        if (yield from self.connect(out)):
+            yield from self.send(out)
+        else:
+            yield from self.try_next()
 
     def give_up(self) -> Commands:
         """End an attempt that is still in flight."""
@@ -361,7 +373,7 @@ class LinkStream(Intake):
 
     def on_tick(self) -> Commands:
         if self.server_state == self.state_waiting:
-            yield from self.try_next()
+            yield from self.try_next() if self.unheard is None else self.send_again(self.unheard)
             return
         out, exchange = self.outgoing, self.exchange
         if exchange is None or out is None or not self.answering:
@@ -400,7 +412,12 @@ class LinkStream(Intake):
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         if isinstance(event, ResponseProtocolError) and self.answering and self.exchange is not None:
-            yield from self.broke(attempts.disconnected(self.exchange))
+            if self.reused and self.server_state == self.state_answer_head:
+                self.unheard = self.outgoing
+                yield from self.give_up()
+                yield from self.wait(0)
+            else:
+                yield from self.broke(attempts.disconnected(self.exchange))
             return
         self.parent.disarm(self.stream_id)
         if isinstance(event, RequestProtocolError) and self.exchange is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -95,3 +96,29 @@ def test_a_key_that_is_refused_is_followed_by_the_next_one(link: Proxy, upstream
 def test_a_prompt_too_long_for_the_first_goes_to_the_second(link: Proxy) -> None:
     assert told(ask(link, "sized")) == (200, "small/well", "1")
     assert told(ask(link, "sized", "word " * 3000)) == (200, "b/well", "1")
+
+
+def test_a_connection_that_was_closed_while_idle_costs_nothing(tmp_path: Path) -> None:
+    """Servers close connections that they think are idle; the next request may be on its way by then."""
+    used: list[Conn] = []
+
+    def script(conn: Conn, seen: Seen) -> None:
+        used.append(conn)
+        if used.count(conn) > 1:
+            conn.close()
+        else:
+            conn.json({"id": "c", "object": "chat.completion", "created": 1, "model": "m", **HELLO})
+
+    server = Upstream(script)
+    document = {
+        "auth": {"mode": "none"},
+        "upstreams": {"a": {"protocol": "openai-chat", "base_url": server.url + "/v1", "api_key": {"value": "k"}}},
+        "models": {"m": "a/m"},
+        "retry": {"attempts": 1},
+    }
+    body = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
+    with proxy(tmp_path, document) as link, httpx.Client(timeout=30) as client:
+        answers = [client.post(f"{link.url}/v1/messages", json=body) for _ in range(3)]
+    server.stop()
+    assert [told(answer) for answer in answers] == [(200, "a/m", "1")] * 3
+    assert sorted(used.count(conn) for conn in {id(conn): conn for conn in used}.values()) == [1, 2, 2]
