@@ -255,6 +255,7 @@ class StreamDecoder:
                 sink.end()
                 self.broke_off = isinstance(sink.events[-1], Failure)
         except FrameTooLarge as error:
+            self.broke_off = True
             sink.fail(ApiError(502, "server", str(error)))
         except Exception as error:  # the door: a bug in a machine must not take the exchange with it
             self.crash = error

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.lawful import chunks, each_byte
-from translators.framing import ArrayFramer, Frame, Framer, FrameTooLarge, LineFramer, SseFramer, sse
+from translators.framing import ArrayFramer, Frame, Framer, FrameTooLarge, LineFramer, SseFramer, WholeFrames, sse
 
 
 def frames(framer: Framer, pieces: list[bytes]) -> list[Frame]:
@@ -175,3 +175,33 @@ def test_writing_an_event() -> None:
     assert sse(b"{}") == b"data: {}\n\n"
     assert sse(b"{}", "ping") == b"event: ping\ndata: {}\n\n"
     assert frames(SseFramer(), [sse(b"{}", "ping")]) == [Frame("ping", b"{}")]
+
+
+# ------------------------------------------------------------------------------------------------ bytes that go through
+
+_SSE_BYTES = st.lists(
+    st.sampled_from([b"data: a", b"event: b", b"\n", b"\n\n", b"\r\n", b"\r\n\r\n", b"\r", b"x"])
+).map(b"".join)
+
+
+@given(_SSE_BYTES.filter(lambda data: data.strip()[:1] not in (b"[", b"{")), st.lists(st.integers(0, 60), max_size=8))
+def test_bytes_go_through_as_they_are_and_end_where_a_frame_ends(data: bytes, cuts: list[int]) -> None:
+    whole, out = WholeFrames("sse"), b""
+    for piece in chunks(data, cuts):
+        out += (said := whole.feed(piece))
+        assert not said or out.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+        assert data.startswith(out)
+        assert whole.held == len(data[: len(out) + whole.held]) - len(out)
+    assert out + whole.rest() == data
+    assert not any(mark in whole.rest() for mark in (b"\n\n", b"\r\n\r\n", b"\r\r"))
+
+
+@pytest.mark.parametrize("array", [b'[{"a": 1},', b'  {"a": 1}'])
+def test_a_json_array_passes_at_once(array: bytes) -> None:
+    whole = WholeFrames("sse")
+    assert whole.feed(array) == array and whole.feed(b"\n{") == b"\n{" and whole.rest() == b""
+
+
+def test_lines_are_whole_at_their_end() -> None:
+    whole = WholeFrames("lines")
+    assert [whole.feed(piece) for piece in (b'{"a"', b":1}\n{", b"}\n", b"\n")] == [b"", b'{"a":1}\n', b"{}\n", b"\n"]
