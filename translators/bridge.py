@@ -78,10 +78,8 @@ class Bridge:
         elif self.idle:
             self.wire = wire
         else:
-            unpacker = (
-                Unpacker(client, upstream, "", None, False)
-                if forget
-                else Unpacker(client, upstream, scope, memory, bool(traits.replay))
+            unpacker = Unpacker(client, upstream, "", None, False) if forget else Unpacker(
+                client, upstream, scope, memory, bool(traits.replay)
             )
             self.wire = self._render(model, policy, unpacker)
             self.restored = unpacker.restored

@@ -179,3 +179,4 @@ def fold(events: Iterable[Event]) -> Response:
     for event in events:
         folded.add(event)
     return folded.response
+

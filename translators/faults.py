@@ -119,7 +119,8 @@ _NUMBER = r"(\d[\d,]*)"
 _PROMPT = re.compile(
     r"(?:prompt is too long: |resulted in |requested(?: a total of| about)?:? |token count (?:\(|is |of )"
     r"|current length is |request has |(?:prompt|request) (?:contains|has) (?:at least )?|(?:request|input|prompt) \("
-    r"|exceeded max context length: )" + _NUMBER,
+    r"|exceeded max context length: )"
+    + _NUMBER,
     re.I,
 )
 _LIMIT = re.compile(

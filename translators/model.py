@@ -317,12 +317,7 @@ class BadRequest(Exception):
     """The client's mistake, or what the target cannot do: a 4xx that names the place. `path` is a JSON path."""
 
     def __init__(
-        self,
-        message: str,
-        path: str | None = None,
-        *,
-        status: int = 400,
-        kind: ErrorKind = "invalid_request",
+        self, message: str, path: str | None = None, *, status: int = 400, kind: ErrorKind = "invalid_request",
         code: str | None = None,
     ) -> None:
         super().__init__(message)

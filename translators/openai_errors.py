@@ -95,12 +95,7 @@ def error_of(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, 
 
 
 def _error(
-    status: int,
-    message: str,
-    code: str | None,
-    type: str | None,
-    param: str | None,
-    headers: Mapping[str, str],
+    status: int, message: str, code: str | None, type: str | None, param: str | None, headers: Mapping[str, str],
     wait: float | None,
 ) -> ApiError:
     guess = status or _NAMES.get(code or "") or _NAMES.get(type or "") or 0

@@ -197,39 +197,14 @@ def _text(value: Any) -> str:
 
 # ------------------------------------------------------------------------------------------------ structured output
 
-_TAKEN = frozenset(
-    {
-        "type",
-        "enum",
-        "const",
-        "$ref",
-        "description",
-        "title",
-        "properties",
-        "required",
-        "items",
-        "anyOf",
-        "allOf",
-        "$defs",
-        "definitions",
-        "additionalProperties",
-    }
-)
+_TAKEN = frozenset({
+    "type", "enum", "const", "$ref", "description", "title", "properties", "required", "items", "anyOf", "allOf",
+    "$defs", "definitions", "additionalProperties",
+})
 _SILENT = frozenset({"$schema", "$id", "$comment"})  # say nothing about the value
-_FORMATS = frozenset(
-    {
-        "date-time",
-        "time",
-        "date",
-        "duration",
-        "email",
-        "hostname",
-        "uri",
-        "ipv4",
-        "ipv6",
-        "uuid",
-    }
-)
+_FORMATS = frozenset({
+    "date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid",
+})
 
 
 def for_structured_output(schema: Schema) -> tuple[Schema, list[str]]:
@@ -287,35 +262,13 @@ def _described(description: str, moved: Schema) -> str:
 # ------------------------------------------------------------------------------------------------ Gemini
 
 # What its JSON-Schema fields take. What is not here moves into the description, as above.
-_GEMINI = frozenset(
-    {
-        "$defs",
-        "$ref",
-        "$anchor",
-        "type",
-        "format",
-        "title",
-        "description",
-        "enum",
-        "items",
-        "prefixItems",
-        "minItems",
-        "maxItems",
-        "minimum",
-        "maximum",
-        "anyOf",
-        "properties",
-        "additionalProperties",
-        "required",
-        "propertyOrdering",
-    }
-)
+_GEMINI = frozenset({
+    "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items", "prefixItems", "minItems",
+    "maxItems", "minimum", "maximum", "anyOf", "properties", "additionalProperties", "required", "propertyOrdering",
+})
 # keywords with another name there: the value stays
 _GEMINI_RENAMED = {
-    "oneOf": "anyOf",
-    "definitions": "$defs",
-    "exclusiveMinimum": "minimum",
-    "exclusiveMaximum": "maximum",
+    "oneOf": "anyOf", "definitions": "$defs", "exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum",
 }
 _GEMINI_SILENT = _SILENT | {"default", "examples", "example", "deprecated", "readOnly", "writeOnly"}
 _OLD_DEFS, _NEW_DEFS = "#/definitions/", "#/$defs/"
@@ -416,16 +369,9 @@ def _without_all_of(schema: Schema, folder: _Folder) -> Schema:
 # the other direction: OpenAPI's dialect, in which Gemini's clients may speak
 
 _OPENAPI_NAMES = {
-    "any_of": "anyOf",
-    "min_items": "minItems",
-    "max_items": "maxItems",
-    "min_length": "minLength",
-    "max_length": "maxLength",
-    "min_properties": "minProperties",
-    "max_properties": "maxProperties",
-    "property_ordering": "propertyOrdering",
-    "additional_properties": "additionalProperties",
-    "defs": "$defs",
+    "any_of": "anyOf", "min_items": "minItems", "max_items": "maxItems", "min_length": "minLength",
+    "max_length": "maxLength", "min_properties": "minProperties", "max_properties": "maxProperties",
+    "property_ordering": "propertyOrdering", "additional_properties": "additionalProperties", "defs": "$defs",
     "ref": "$ref",
 }
 _COUNTS = frozenset({"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"})

@@ -121,11 +121,7 @@ class _Order:
             self._rest.append(tuple(rest) if slots or homes or len(rest) != len(message.parts) else message.parts)
 
     def _place(
-        self,
-        part: ToolResult,
-        index: int,
-        open_calls: dict[str, tuple[int, int, list[_Slot]]],
-        homes: set[int],
+        self, part: ToolResult, index: int, open_calls: dict[str, tuple[int, int, list[_Slot]]], homes: set[int],
         rest: list[Part],
     ) -> None:
         known = open_calls.get(part.id)

@@ -205,7 +205,6 @@ def _described(kind: str, raw: Any) -> str:
 
 # ------------------------------------------------------------------------------------------------ rendering
 
-
 def render_part(part: Part, target: Target) -> Shape:
     return _RENDERERS[type(part)](part, target)
 

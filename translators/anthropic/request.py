@@ -59,16 +59,8 @@ _SAME: dict[str, tuple[str, msgspec.json.Decoder[Any]]] = {
     "top_k": ("top_k", _INT),
 }
 _MAPPED = frozenset(_SAME) | {
-    "messages",
-    "system",
-    "tools",
-    "tool_choice",
-    "thinking",
-    "output_config",
-    "output_format",
-    "metadata",
-    "service_tier",
-    "speed",
+    "messages", "system", "tools", "tool_choice", "thinking", "output_config", "output_format", "metadata",
+    "service_tier", "speed",
 }
 _OUTPUT_KNOWN = frozenset({"effort", "format"})
 

@@ -59,7 +59,6 @@ REASONS_OUT: dict[Reason, str] = {
     "other": "end_turn",
 }
 
-
 def read_reason(said: str, calls: int) -> Reason:
     """A reason that nobody knows yet is no reason to break."""
     reason = REASONS_IN.get(said, "other")
@@ -163,18 +162,16 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
     finish = Finish(response.reason, response.stop_sequence, response.detail)
     usage = response.usage or estimated(asked, sum(estimate_text(_written(part)) for part in response.parts))
     others = {name: extra[name] for name in CARRIED if name in extra and name != "stop_details"}
-    return encode(
-        {
-            "id": message_id(response.id, seed),
-            "type": "message",
-            "role": "assistant",
-            "model": asked.model or response.model,
-            "content": content,
-            **write_reason(finish, calls, extra),
-            "usage": render_usage(usage),
-            **others,
-        }
-    )
+    return encode({
+        "id": message_id(response.id, seed),
+        "type": "message",
+        "role": "assistant",
+        "model": asked.model or response.model,
+        "content": content,
+        **write_reason(finish, calls, extra),
+        "usage": render_usage(usage),
+        **others,
+    })
 
 
 def refusal(error: ApiError) -> Response | None:
@@ -222,15 +219,9 @@ def render_answer(part: Part, hidden: bool) -> list[dict[str, Any]]:
         case Thinking():
             return answer_thought(part, part.text, own(part.extra), hidden)
         case ToolCall():
-            return [
-                {
-                    "type": "tool_use",
-                    "id": part.id,
-                    "name": part.name,
-                    "input": render_input(part),
-                    **own(part.extra),
-                }
-            ]
+            return [{
+                "type": "tool_use", "id": part.id, "name": part.name, "input": render_input(part), **own(part.extra),
+            }]
         case ServerTool():
             raw = own(part.extra).get("raw")
             return [raw] if raw is not None else []  # its results could not be replayed; the text speaks of them

@@ -194,10 +194,8 @@ def render_tools(request: Request, choice: Choice, traits: Traits, losses: list[
         if name in names:
             losses.append(Loss(path, "dropped", f"a second tool is called {name!r}", WARN))
             continue
-        shape = (
-            _hosted_shape(tool, path, traits, losses)
-            if isinstance(tool, HostedTool)
-            else _shape(tool, path, traits, losses)
+        shape = _hosted_shape(tool, path, traits, losses) if isinstance(tool, HostedTool) else _shape(
+            tool, path, traits, losses
         )
         if shape is None:
             assert isinstance(tool, HostedTool)

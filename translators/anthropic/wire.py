@@ -81,11 +81,13 @@ class Block(Struct):
     transformations: Any = None
 
 
+
 class MessageIn(Struct):
     role: str
     content: str | list[Block] | None = None
     clear_at: Any = None
     output_config: Any = None
+
 
 
 # ------------------------------------------------------------------------------------------------ cache marks
@@ -107,7 +109,6 @@ def cache_control(ttl: str) -> dict[str, str]:
 
 
 # ------------------------------------------------------------------------------------------------ signatures
-
 
 def own(extra: Extra) -> dict[str, Any]:
     """What `extra` holds for this protocol."""

@@ -21,19 +21,10 @@ from .settings import parse_generation, parse_tier, render_format, render_genera
 from .tools import parse_choice, parse_tools, render_tools
 from .wire import BOOLEAN, FIELDS, HEADERS, NAME, OBJECT, STRING, TOOL_CONFIG, Json, encode, own, spelled
 
-_MAPPED = frozenset(
-    {
-        "contents",
-        "systemInstruction",
-        "tools",
-        "toolConfig",
-        "generationConfig",
-        "serviceTier",
-        "store",
-        "labels",
-        "model",
-    }
-)
+_MAPPED = frozenset({
+    "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "serviceTier", "store", "labels",
+    "model",
+})
 
 
 class ArrayRequest(Request):

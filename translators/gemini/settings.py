@@ -44,14 +44,8 @@ _SIMPLE: dict[str, tuple[str, msgspec.json.Decoder[Any]]] = {
     "frequencyPenalty": ("frequency_penalty", NUMBER),
 }
 _MAPPED = frozenset(_SIMPLE) | {
-    "responseLogprobs",
-    "logprobs",
-    "responseModalities",
-    "thinkingConfig",
-    "responseFormat",
-    "responseMimeType",
-    "responseSchema",
-    "responseJsonSchema",
+    "responseLogprobs", "logprobs", "responseModalities", "thinkingConfig", "responseFormat", "responseMimeType",
+    "responseSchema", "responseJsonSchema",
 }
 _TIERS_IN = {"standard": "default", "unspecified": "auto"}
 _TIERS_OUT = {"default": "standard", "standard_only": "standard", "flex": "flex", "priority": "priority"}

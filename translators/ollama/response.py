@@ -37,7 +37,6 @@ from .wire import ANSWER, GENERATE, LOADS, NAME, Json, WireAnswerMessage, encode
 
 # ------------------------------------------------------------------------------------------------ wire to neutral
 
-
 def parse_response(body: bytes, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> Response:
     """Raises `UpstreamFault` where the body is an error, `msgspec.DecodeError` where it is no answer."""
     try:
@@ -115,6 +114,7 @@ class Asked:
             "eval_count": usage.completion,
             "eval_duration": 1,
         }
+
 
 
 def refusal(error: ApiError) -> Response | None:

@@ -156,6 +156,7 @@ def _text(value: Any) -> str:
     return ""
 
 
+
 _PIECES = ("text", "summary", "data")
 _OPAQUE = ("signature", "data")
 

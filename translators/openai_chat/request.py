@@ -67,16 +67,8 @@ _SIMPLE: dict[str, tuple[str, msgspec.json.Decoder[Any]]] = {
     "stream": ("stream", BOOLEAN),
 }
 _SPECIAL = (
-    "messages",
-    "max_completion_tokens",
-    "max_tokens",
-    "stop",
-    "response_format",
-    "stream_options",
-    "logprobs",
-    "top_logprobs",
-    *reasoning.FIELDS,
-    *tools.FIELDS,
+    "messages", "max_completion_tokens", "max_tokens", "stop", "response_format", "stream_options", "logprobs",
+    "top_logprobs", *reasoning.FIELDS, *tools.FIELDS,
 )
 _KNOWN = frozenset((*_SIMPLE, *_SPECIAL))
 

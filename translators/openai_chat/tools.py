@@ -134,7 +134,6 @@ def _name_of(value: WireChoice) -> str | None:
 
 # ------------------------------------------------------------------------------------------------ neutral to wire
 
-
 def render_tools(request: Request, traits: Traits, losses: Losses) -> Json:
     """The fields `tools`, `tool_choice`, `parallel_tool_calls` and `web_search_options`, as far as there are any."""
     out: Json = {}

@@ -248,10 +248,8 @@ def _message(raw: Raw, path: str, ids: bool) -> list[Part]:
     parts = parse_content(wire.content, f"{path}.content", lambda: generic(raw)["content"])
     extra = _kept(id=wire.id if ids else None, phase=wire.phase)
     if extra and parts and isinstance(first := parts[0], Text | Refusal):
-        parts[0] = (
-            Refusal(first.text, extra)
-            if isinstance(first, Refusal)
-            else Text(first.text, first.citations, first.cache, extra)
+        parts[0] = Refusal(first.text, extra) if isinstance(first, Refusal) else Text(
+            first.text, first.citations, first.cache, extra
         )
     return [part for part in parts if not isinstance(part, Text) or part.text]
 

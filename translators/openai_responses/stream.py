@@ -328,3 +328,4 @@ class ResponsesMachine(Machine):
         whole = event.arguments if event.arguments is not None else event.input
         if item.call is not None and whole:
             self._repair(item, "call", whole)
+
