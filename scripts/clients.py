@@ -56,16 +56,31 @@ def line(result: Result) -> str:
     return f"{result.client.name} -> {result.upstream}: {outcome} ({result.seconds:.1f} s)"
 
 
-def matrix(results: list[Result], *, markdown: bool) -> str:
+def matrix(results: list[Result]) -> str:
+    """A row for each client on each of its wires, with the seconds that it took."""
     upstreams = [name for name in UPSTREAMS if any(r.upstream == name for r in results)]
     cells = {(r.client.title, r.upstream): f"{'FAIL' if r.troubles else 'ok'} {r.seconds:.0f} s" for r in results}
     titles = list(dict.fromkeys(title for title, _ in cells))
     rows = [["client", *upstreams], *([title, *(cells.get((title, u), "") for u in upstreams)] for title in titles)]
-    if markdown:
-        rows.insert(1, ["---"] * len(rows[0]))
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def markdown(results: list[Result]) -> str:
+    """A row for each program, as README has it. A cell counts the rows of `matrix` behind it, unless all is well."""
+    programs: dict[str, list[Result]] = {}
+    for result in results:
+        programs.setdefault(f"{result.client.program} {result.client.version}", []).append(result)
+    rows = [["client", "speaks", *UPSTREAMS], ["---"] * (2 + len(UPSTREAMS))]
+    for title, own in programs.items():
+        wires = ", ".join(dict.fromkeys(result.client.wire for result in own))
+        rows.append([title, wires, *(cell([r for r in own if r.upstream == name]) for name in UPSTREAMS)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def cell(results: list[Result]) -> str:
+    good = sum(not result.troubles for result in results)
+    return f"{good} of {len(results)}" if good < len(results) else "ok" if results else ""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
         runs = [pool.submit(against, u, clients, asked, keep) for u in asked.upstream or UPSTREAMS]
         results = [result for done in runs for result in done.result()]
     results.sort(key=lambda result: CLIENTS.index(result.client))
-    print(matrix(results, markdown=asked.markdown))
+    print(markdown(results) if asked.markdown else matrix(results))
     if asked.losses:
         for text in sorted({f"{r.client.name} -> {r.upstream}: {loss}" for r in results for loss in r.losses}):
             print(text)

@@ -46,9 +46,17 @@ class Client:
     explains: bool = True  # and its output why
 
     @property
+    def program(self) -> str:
+        """Its name without what this row of it is."""
+        return self.name.partition(",")[0]
+
+    @property
+    def version(self) -> str:
+        return NPM.get(self.package) or next(iter(PYTHON.get(self.package, {}).values()), "")
+
+    @property
     def title(self) -> str:
-        version = NPM.get(self.package) or next(iter(PYTHON.get(self.package, {}).values()), "")
-        return f"{self.name} {version}"
+        return f"{self.name} {self.version}"
 
 
 def codex(name: str, model: str) -> Client:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from scripts.clients import line, matrix
+from scripts.clients import UPSTREAMS, line, markdown, matrix
 from scripts.clients_model import CONTENT, DONE, TASK, Asked, Said, Tool, decide
 from scripts.clients_others import WIRES
-from scripts.clients_run import linked, run
+from scripts.clients_run import Result, linked, run
 from scripts.clients_server import unpaired
-from scripts.clients_table import Client
+from scripts.clients_table import CLIENTS, Client
+from tests.harness import ROOT
 from translators import CODECS
 from translators.codec import Seed
 from translators.events import fold
@@ -122,7 +123,7 @@ def test_runs_tell_a_good_client_from_bad_ones(tmp_path: Path) -> None:
     with linked("gemini", tmp_path / "bad") as link:
         for name, one in bad.items():
             troubles[name] = run(replace(one, name=name), link, tmp_path).troubles
-    assert good.troubles == () and "ok" in matrix([good], markdown=True)
+    assert good.troubles == () and "ok" in matrix([good])
     assert troubles["idle"] == ("made no hello.txt", "made no hello.txt.more", "the model never saw the tool's result")
     assert troubles["crash"][0] == "ended with 1: out of ideas"
     assert troubles["mute"] == (f"the answer was not printed: {ANSWER}",)
@@ -131,3 +132,11 @@ def test_runs_tell_a_good_client_from_bad_ones(tmp_path: Path) -> None:
     assert any("proxy: info: request" in trouble and "400" in trouble for trouble in troubles["refused"])
     assert troubles["other"] == ("spoke openai-chat, not anthropic",)
     assert "FAIL: ended with 1" in line(replace(good, troubles=troubles["crash"]))
+
+
+def test_readme_shows_the_matrix_of_these_versions() -> None:
+    """Another client or version asks for another run of `scripts/clients --markdown`."""
+    all_well = [Result(client, upstream, 1.0, ()) for client in CLIENTS for upstream in UPSTREAMS]
+    assert markdown(all_well) in (ROOT / "README.md").read_text("utf-8")
+    bad = [replace(all_well[0], troubles=("no",)), *all_well[1:]]
+    assert "| 2 of 3 | ok | ok | ok | ok |" in markdown(bad)
