@@ -33,6 +33,7 @@ PATIENCE = 150.0  # seconds for one client
 TARGETS = {name: {MODEL: MODEL, "*": MODEL} for name in WIRES}
 TARGETS["openai-chat"]["gpt-5.5"] = "gpt-5.5"
 TARGETS["gemini"] = {MODEL: "gemini-3-scripted", "*": "gemini-3-scripted"}
+CUT = "closed the connection before its answer was complete"  # what the proxy says of an upstream that did so
 MANY = 12  # more requests than this in one run: it went round in circles
 
 
@@ -146,8 +147,9 @@ def run(client: Client, link: Link, install: Path) -> Result:
     (folder / "output.txt").write_text(ended.output, "utf-8")
     (folder / "upstream.json").write_text(json.dumps([vars_of(e) for e in exchanges], indent=1, ensure_ascii=False))
     fault = link.model.fault
-    if fault == "refuse" or (fault in ("cut", "error") and not client.retries):
-        troubles = [*troubles_of_end(client, exchanges, ended)]
+    if fault == "refuse" or (fault in ("cut", "error") and fault not in client.survives):
+        why = CUT if fault == "cut" else TROUBLE
+        troubles = [*troubles_of_end(client, exchanges, ended, why)]
     else:
         troubles = [*troubles_of_client(client, ended, folder / "work"), *troubles_of_model(exchanges, ended)]
     troubles += troubles_of_link(client, lines, fault)
@@ -186,13 +188,13 @@ def troubles_of_model(exchanges: list[Exchange], ended: Ended) -> Iterator[str]:
         yield f"{len(exchanges)} requests"
 
 
-def troubles_of_end(client: Client, exchanges: list[Exchange], ended: Ended) -> Iterator[str]:
+def troubles_of_end(client: Client, exchanges: list[Exchange], ended: Ended, why: str) -> Iterator[str]:
     """Where it cannot go on: it ends, soon, and says why."""
     if ended.code is None:
         yield f"did not end within {PATIENCE:.0f} s"
     elif not ended.code and client.fails:
         yield "ended with 0"
-    if TROUBLE not in squeezed(ended.output) and client.explains:
+    if why not in squeezed(ended.output) and client.explains:
         yield f"did not say why: {last_line(ended.output)}"
     if len(exchanges) > MANY:
         yield f"{len(exchanges)} requests"
@@ -200,7 +202,7 @@ def troubles_of_end(client: Client, exchanges: list[Exchange], ended: Ended) -> 
 
 def troubles_of_link(client: Client, lines: list[dict[str, Any]], fault: str) -> Iterator[str]:
     for line in lines:
-        expected = fault and TROUBLE in line["message"]
+        expected = fault and (TROUBLE in line["message"] or CUT in line["message"])
         if not expected and (line["level"] != "info" or line.get("status", 200) >= 400):
             yield f"proxy: {line['level']}: {line['message']}"
     spoken = {line["protocol"] for line in lines if "protocol" in line and line.get("target")}

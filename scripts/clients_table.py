@@ -41,7 +41,7 @@ class Client:
     files: dict[str, str] = field(default_factory=dict)  # under its home
     model: str = MODEL
     makes: tuple[str, ...] = ("hello.txt", "hello.txt.more")
-    retries: bool = True  # a stream that fails is asked for again
+    survives: tuple[str, ...] = ("cut", "error")  # the faults in a stream after which it asks again
     fails: bool = True  # where it cannot go on, its exit code says so
     explains: bool = True  # and its output why
 
@@ -135,6 +135,7 @@ def opencode(kind: str, wire: str, path: str) -> Client:
         wire,
         ("opencode", "run", "-m", "link/$model", "--auto", "$task"),
         {"OPENCODE_CONFIG_CONTENT": json.dumps(config), **{f"OPENCODE_DISABLE_{name}": "1" for name in switches}},
+        survives=("error",) if kind == "anthropic" else ("cut", "error"),
     )
 
 
@@ -146,6 +147,8 @@ def qwen_code(auth: str, wire: str, env: dict[str, str]) -> Client:
         ("qwen", "--auth-type", auth, "-m", "$model", "--yolo", "-p", "$task"),
         env,
         {".qwen/settings.json": chosen(auth)},
+        survives=("error",) if auth == "anthropic" else (),
+        explains=auth != "gemini",
     )
 
 
@@ -192,7 +195,7 @@ def llm(wire: str, model: str) -> Client:
             "tools.py": LLM_TOOL,
         },
         model,
-        retries=False,
+        survives=(),
     )
 
 
@@ -202,7 +205,7 @@ OLLAMA_SDK = Client(
     "ollama",
     ("python", "$here/clients_ollama.py", "$model", "$task"),
     {"OLLAMA_HOST": "$url"},
-    retries=False,
+    survives=(),
 )
 
 CLIENTS = (
