@@ -68,3 +68,10 @@ def test_a_script_that_breaks_off_is_not_carried_out() -> None:
     last = json.loads(out.strip().rpartition(b"data: ")[2])
     assert last["type"] == "response.incomplete"
     assert [(item["status"], item["input"]) for item in last["response"]["output"]] == [("incomplete", "rm -rf ")]
+
+
+def test_a_responses_client_tries_again_after_an_overload_in_the_stream() -> None:
+    """Codex ends for good at `server_is_overloaded`, which the type of the field does not have either."""
+    out = said("openai-responses", Start(), Failure(ApiError(529, "overloaded", "busy")))
+    last = json.loads(out.strip().rpartition(b"data: ")[2])
+    assert last["response"]["error"] == {"code": "server_error", "message": "busy"}

@@ -62,7 +62,7 @@ _FAILED: dict[ErrorKind, str] = {
     "conflict": "server_error",
     "too_large": "invalid_prompt",
     "rate_limit": "rate_limit_exceeded",
-    "overloaded": "server_is_overloaded",
+    "overloaded": "server_error",  # a code of its own is no Responses one, and makes Codex give up at once
     "timeout": "server_error",
     "server": "server_error",
     "refused": "invalid_prompt",
