@@ -6,9 +6,11 @@ another conversation. Clients know these errors, and send the whole conversation
 
 from __future__ import annotations
 
+from typing import Any
+
 from .model import BadRequest, Opaque, Request
 
-_RESPONSES = "openai-responses"
+_RESPONSES, _ANTHROPIC = "openai-responses", "anthropic"
 
 
 def demand_whole(request: Request) -> None:
@@ -16,10 +18,19 @@ def demand_whole(request: Request) -> None:
     if request.previous_id is not None:
         why = f"no response {request.previous_id[:100]!r} is kept here; send the whole conversation"
         raise BadRequest(why, "previous_response_id", code="previous_response_not_found")
+    _check_thread(request.extra.get(_ANTHROPIC, {}).get("thread"))
     for message in request.messages:
         for part in message.parts:
             if type(part) is Opaque and part.protocol == _RESPONSES:
                 _check(part)
+
+
+def _check_thread(thread: Any) -> None:
+    """Anthropic's SDK runs tools in a thread, of which only the first request holds the whole conversation."""
+    if isinstance(thread, dict) and thread.get("type") == "continue":
+        id = str(thread.get("previous_message_id") or "")[:100]
+        why = f"thread: no message {id!r} is kept here; send the whole conversation"
+        raise BadRequest(why, "thread.previous_message_id", code="thread_not_found")
 
 
 def _check(part: Opaque) -> None:

@@ -105,6 +105,20 @@ def test_a_body_that_cannot_be_read_still_gets_an_answer() -> None:
     assert fold(read(CHAT, out)).parts == (Text("Hello"),)
 
 
+def test_a_thread_that_nobody_keeps_is_not_gone_on_with() -> None:
+    """Anthropic's tool runner sends only the new turn once a thread was begun, and all of it again after this error."""
+    body = {"model": "asked", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    begun = bridge(ANTHROPIC, CHAT, {**body, "thread": {"type": "create"}})
+    assert [loss.path for loss in begun.losses] == ["thread"]
+    going_on = {"type": "continue", "previous_message_id": "msg_1"}
+    with pytest.raises(BadRequest) as refused:
+        bridge(ANTHROPIC, CHAT, {**body, "thread": going_on}, policy="max_compat")
+    status, _, data = ANTHROPIC.render_error(refused.value.error)
+    error = json.loads(data)["error"]
+    assert (status, error["type"], error["details"]) == (400, "invalid_request_error", {"error_code": "thread_not_found"})
+    assert "msg_1" in error["message"]
+
+
 # ------------------------------------------------------------------------------------------------ same protocol
 
 

@@ -40,7 +40,9 @@ _STATUS = {name: status for status, name in reversed(KINDS.values())}
 _SPEND = frozenset(
     {"enforced_spend_limit_reached", "contract_spend_limit_reached", "linked_organization_spend_limit_reached"}
 )
-_CODES = _SPEND | {"ramp_limit_exceeded", "tool_name_conflict", "organization_on_hold", "unsupported_translation"}
+_CODES = _SPEND | {
+    "ramp_limit_exceeded", "tool_name_conflict", "organization_on_hold", "thread_not_found", "unsupported_translation",
+}
 
 _HOPELESS: frozenset[ErrorKind] = frozenset({"billing", "not_built"})  # trying again will not help
 
