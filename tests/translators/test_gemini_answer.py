@@ -239,17 +239,34 @@ def test_a_stream_is_data_lines_with_crlf_and_nothing_else() -> None:
     frames = stream.split(b"\r\n\r\n")
     assert frames.pop() == b"" and all(frame.startswith(b"data: {") and b"\n" not in frame for frame in frames)
     chunks = [json.loads(frame.removeprefix(b"data: ")) for frame in frames]
-    assert [one["candidates"][0].get("finishReason") for one in chunks] == [None] * 5 + ["STOP"]
+    assert [one["candidates"][0].get("finishReason") for one in chunks] == [None] * 3 + ["STOP"]
     assert chunks[-1]["usageMetadata"] == RENDERED_USAGE
     assert all((one["modelVersion"], one["responseId"]) == ("asked", "up-1") for one in chunks)
-    assert [one["candidates"][0]["content"]["parts"][0] for one in chunks] == [
-        {"text": "Plan", "thought": True},
-        {"text": "Hi"},
-        {"text": "", "thoughtSignature": "c2ln"},
-        {"functionCall": {"id": "a", "name": "f", "args": {"n": 1}}, "thoughtSignature": "c2ln"},
-        {"functionCall": {"id": "b", "name": "g", "args": {}}},
-        {"text": ""},
+    assert [one["candidates"][0]["content"]["parts"] for one in chunks] == [
+        [{"text": "Plan", "thought": True}],
+        [{"text": "Hi"}],
+        [{"text": "", "thoughtSignature": "c2ln"}],
+        [
+            {"functionCall": {"id": "a", "name": "f", "args": {"n": 1}}, "thoughtSignature": "c2ln"},
+            {"functionCall": {"id": "b", "name": "g", "args": {}}},
+        ],
     ]
+
+
+def test_calls_stand_together_in_the_last_chunk_or_before_what_follows_them() -> None:
+    """Google's SDK runs the functions that the last chunk of a stream calls, and no others."""
+    calls = (ToolCall("a", "f", "{}"), ToolCall("b", "g", "{}"))
+    shapes = [{"functionCall": {"id": call.id, "name": call.name, "args": {}}} for call in calls]
+
+    def parts(*said: Any, end: Event) -> list[Any]:
+        encoder = gemini.encoder(ASKED, SEED)
+        wire = b"".join(map(encoder.encode, [*unfold(Response(said))[:-1], end]))
+        frames = [json.loads(line.removeprefix(b"data: ")) for line in wire.splitlines() if line]
+        return [one["candidates"][0]["content"]["parts"] if "candidates" in one else "error" for one in frames]
+
+    assert parts(Text("Hi"), *calls, end=Finish("tool_call")) == [[{"text": "Hi"}], shapes]
+    assert parts(*calls, Text("Hi"), end=Finish("end")) == [shapes, [{"text": "Hi"}], [{"text": ""}]]
+    assert parts(*calls, end=Failure(ApiError(500, "server", "gone"))) == [shapes, "error"]
 
 
 def test_what_python_takes_for_a_line_end_is_escaped() -> None:
@@ -260,9 +277,9 @@ def test_what_python_takes_for_a_line_end_is_escaped() -> None:
     events_ = [*unfold(Response((Text(text), call), model=text, detail=text)), Failure(ApiError(500, "server", text))]
     wire = b"".join(map(encoder.encode, events_)).decode()
     read = [json.loads(line.removeprefix("data: ")) for line in wire.splitlines() if line]
-    parts = [one["candidates"][0]["content"]["parts"][0] for one in read[:3]]
-    assert parts == [{"text": text}, {"functionCall": {"id": "i", "name": "f", "args": {"p": text}}}, {"text": ""}]
-    assert read[2]["candidates"][0]["finishMessage"] == text and read[3]["error"]["message"] == text
+    parts = [one["candidates"][0]["content"]["parts"][0] for one in read[:2]]
+    assert parts == [{"text": text}, {"functionCall": {"id": "i", "name": "f", "args": {"p": text}}}]
+    assert read[1]["candidates"][0]["finishMessage"] == text and read[2]["error"]["message"] == text
 
 
 def test_a_stream_can_be_read_again() -> None:
@@ -274,7 +291,7 @@ def test_a_stream_can_be_read_again() -> None:
 def test_without_alt_sse_a_stream_is_one_array() -> None:
     encoder = gemini.encoder(ARRAY, SEED)
     assert encoder.content_type == "application/json"
-    assert [len(one["candidates"]) for one in json.loads(encode(ARRAY, TURN))] == [1] * 5
+    assert [len(one["candidates"]) for one in json.loads(encode(ARRAY, TURN))] == [1] * 3
     failed = encoder.encode(PartStart(0, Text(""))) + encoder.encode(PartDelta(0, "x"))
     failed += encoder.encode(Failure(ApiError(503, "overloaded", "busy")))
     assert json.loads(failed)[-1]["error"]["status"] == "UNAVAILABLE"

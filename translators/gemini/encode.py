@@ -1,7 +1,8 @@
 """Writing answers, a stream or a whole.
 
 What Google's SDKs and CLI demand of a stream: lines of exactly `data: {json}` and blank lines, nothing else, no end
-mark; a call whole, its arguments an object; the reason on the last chunk only. Blank lines are the only thing that may
+mark; a call whole, its arguments an object, and all calls of a batch in the last chunk, since the Python SDK runs the
+functions that this one calls and no others; the reason on the last chunk only. Blank lines are the only thing that may
 stand between. An error is bare JSON on a line of its own, since the CLI notices no other form. A client that did not
 ask for server-sent events gets one JSON array. The Python SDK cuts a line at U+2028 and its like: these go out escaped.
 
@@ -221,6 +222,7 @@ class GeminiEncoder:
         self._chunks = 0
         self._before: bytes | None = None  # what stands around a delta's text; None: it is not shown
         self._after = b""
+        self._calls: list[Json] = []  # those of a batch, until the last is known
         self._begin(Start())
         self._handlers: dict[type, Callable[[Any], bytes]] = {
             Start: self._start,
@@ -277,6 +279,12 @@ class GeminiEncoder:
     def _part(self, event: PartStart) -> bytes:
         part = event.part
         self._before = None
+        if isinstance(part, ToolCall):
+            self._writer.begin(part)
+            return b""
+        return self._flush() + self._other(part)
+
+    def _other(self, part: Part) -> bytes:
         if isinstance(part, _TEXTS) and self._writer.shown(part):
             thought = b'"thought":true,' if isinstance(part, Thinking) else b""
             self._before = b'{"candidates":[{"content":{"parts":[{' + thought + b'"text":'
@@ -285,15 +293,24 @@ class GeminiEncoder:
 
     def _part_end(self, event: PartEnd) -> bytes:
         self._before = None
-        return self._chunk(self._writer.end(event))
+        parts = self._writer.end(event)
+        if any("functionCall" in part for part in parts):
+            self._calls += parts
+            return b""
+        return self._chunk(parts)
+
+    def _flush(self) -> bytes:
+        calls, self._calls = self._calls, []
+        return self._chunk(calls)
 
     # ---- the end
 
     def _finish(self, event: Finish) -> bytes:
-        body = self._writer.body([_EMPTY], event, _tail(self._model, self._id, self._writer.usage))
+        parts, self._calls = self._calls or [_EMPTY], []
+        body = self._writer.body(parts, event, _tail(self._model, self._id, self._writer.usage))
         return self._next() + one_line(encode(body)) + self._shut + (b"]" if self._array else b"")
 
     def _fail(self, event: Failure) -> bytes:
         """A newline before it, so that it stands on a line of its own whatever was sent."""
-        body = one_line(error_body(event.error))
-        return self._next() + body + b"]" if self._array else b"\n" + body + b"\n"
+        calls, body = self._flush(), one_line(error_body(event.error))
+        return calls + (self._next() + body + b"]" if self._array else b"\n" + body + b"\n")
