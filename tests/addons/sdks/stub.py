@@ -6,7 +6,8 @@ import json
 
 from tests.addons.sdks.reads import Asked, protocol_of, read
 from tests.addons.sdks.said import ERRORS, TALKS, TEXT, Say
-from tests.addons.sdks.wires import TEMPLATES
+from tests.addons.sdks.wires import TEMPLATES, Template
+from tests.addons.sdks.wires_native import Generate
 from tests.harness import Conn, Seen
 
 COUNTED = 321  # tokens, where the upstream is asked to count
@@ -18,6 +19,10 @@ def play(conn: Conn, seen: Seen) -> None:
         counts = {"anthropic": {"input_tokens": COUNTED}, "gemini": {"totalTokens": COUNTED}}
         conn.json(counts.get(protocol, {"object": "response.input_tokens", "input_tokens": COUNTED}))
         return
+    if seen.json.get("thread", {}).get("type") == "continue":  # its own SDK begins one with each run of tools
+        error = {"type": "invalid_request_error", "message": "gone", "details": {"error_code": "thread_not_found"}}
+        conn.json({"type": "error", "error": error}, 400)
+        return
     asked = read(seen.path, seen.json)
     template = TEMPLATES[protocol]
     name = asked.model.split("_", 1)[1]
@@ -27,11 +32,11 @@ def play(conn: Conn, seen: Seen) -> None:
     elif name not in TALKS:
         _break(conn, asked, name)
     else:
-        _say(conn, asked, TALKS[name][min(asked.turns, len(TALKS[name]) - 1)])
+        say = TALKS[name][min(asked.turns, len(TALKS[name]) - 1)]
+        _say(conn, asked, say, Generate() if seen.path.endswith("/generate") else template)
 
 
-def _say(conn: Conn, asked: Asked, say: Say) -> None:
-    template = TEMPLATES[asked.protocol]
+def _say(conn: Conn, asked: Asked, say: Say, template: Template) -> None:
     if not asked.stream:
         conn.json(template.whole(say))
         return

@@ -131,8 +131,7 @@ class Gemini:
         texts += [[{"text": piece}] for piece in pieces(say.text)]
         calls = self.calls(say)
         bodies = [self.answer(parts, None, {"promptTokenCount": PROMPT}) for parts in texts]
-        bodies += [self.answer([call], None, {"promptTokenCount": PROMPT}) for call in calls[:-1]]
-        bodies.append(self.answer(calls[-1:] or [{"text": ""}], self.ends[say.end], self.usage(say)))
+        bodies.append(self.answer(calls or [{"text": ""}], self.ends[say.end], self.usage(say)))
         return [f"data: {dumps(body)}\r\n\r\n" for body in bodies]
 
     def trouble(self, kind: str) -> tuple[int, Json, dict[str, str]]:
@@ -190,3 +189,13 @@ class Ollama:
 
     def late(self, number: int) -> str:
         return dumps({"error": MESSAGES["breaks"]}) + "\n"
+
+
+class Generate(Ollama):
+    """`/api/generate`, which has no message and no calls."""
+
+    def line(self, message: Json, **more: Any) -> Json:
+        line = super().line({}, **more)
+        del line["message"]
+        thinking = {"thinking": message["thinking"]} if "thinking" in message else {}
+        return {**line, "response": message.get("content", ""), **thinking}
