@@ -60,7 +60,10 @@ def check_request(path: str, body: Json) -> None:
 
 
 def _codex(item: Json) -> Json:
-    """An assistant's message without id and status is in no type of the SDK, but is how Codex sends its history."""
+    """What is in no type of the SDK, but is how Codex sends its history: an assistant's message without id and status,
+    and a thought without id, since an id that the server does not know is a 404."""
+    if item.get("type") == "reasoning":
+        return {"id": "rs_1", **item}
     if item.get("role") != "assistant":
         return item
     content = [{"annotations": [], **part} if part["type"] == "output_text" else part for part in item["content"]]
