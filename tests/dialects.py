@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from translators import CODECS
-from translators.codec import Codec
+from translators.codec import DEFAULT_TRAITS, Codec, Traits
 from translators.fields import named
 from translators.model import (
     File,
@@ -44,6 +44,7 @@ class Dialect(msgspec.Struct, kw_only=True, eq=False):  # one of each: hashed by
     codec: Codec
     path: str = "/"  # of a client's request
     framing: tuple[bytes, bytes] = (b"\n\n", b"data: ")  # what stands between frames of a stream, and before the JSON
+    traits: Traits = DEFAULT_TRAITS  # of a target that can say the most
     # ---- requests
     conversation: str  # the field of the body that holds the turns
     unsaid: Fields = {}  # what a request of this protocol cannot say
@@ -189,6 +190,7 @@ DIALECTS: dict[str, Dialect] = {
         codec=CODECS["gemini"],
         path="/v1beta/models/m:streamGenerateContent?alt=sse",
         framing=(b"\r\n\r\n", b"data: "),
+        traits=Traits(reasoning="level"),
         conversation="contents",
         ending=_gemini_ending,
         unsaid={**_NO_LIMITS, "logit_bias": "logit_bias", "verbosity": "verbosity", "max_tool_calls": "max_tool_calls",

@@ -264,7 +264,9 @@ def test_googles_own_tools_and_fields_are_carried() -> None:
         ({}, "contents"),
         ({"contents": [{"role": "robot", "parts": []}]}, "contents[0].role"),
         ({"contents": [{"parts": [{"functionCall": {}}]}]}, "contents[0].parts[0].functionCall.name"),
+        ({"contents": [{"role": "user", "parts": [{"functionCall": {"name": "f"}}]}]}, "contents[0].role"),
         (said(generationConfig={"topP": "x"}), "generationConfig.topP"),
+        (said(generationConfig={"maxOutputTokens": -1}), "generationConfig.maxOutputTokens"),
         (said(toolConfig={"functionCallingConfig": {"mode": "X"}}), "toolConfig.functionCallingConfig.mode"),
     ],
 )
@@ -272,6 +274,11 @@ def test_what_is_wrong_is_named(body: Any, path: str) -> None:
     with pytest.raises(BadRequest) as caught:
         parse(body)
     assert caught.value.error.param == path
+
+
+def test_a_turn_that_calls_is_the_models_where_it_does_not_say() -> None:
+    (message,) = parse({"contents": [{"parts": [{"functionCall": {"name": "f"}}]}]}).messages
+    assert message.role == "assistant"
 
 
 def test_counting_both_forms() -> None:

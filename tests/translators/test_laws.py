@@ -16,7 +16,7 @@ from tests.dialects import DIALECTS, Dialect, answered, asked, places, plain_req
 from tests.strategies import SEED, requests, responses, rich_responses
 from translators.arguments import is_object
 from translators.bridge import Bridge
-from translators.codec import DEFAULT_TRAITS, Codec
+from translators.codec import Codec
 from translators.events import Event, Failure, fold, unfold
 from translators.model import ApiError, Message, Reasoning, Request, Response, Text, ToolCall, UpstreamFault
 
@@ -108,8 +108,8 @@ def test_a_failure_in_the_middle_of_a_stream_is_read_as_one(dialect: Dialect) ->
 @given(request=requests())
 def test_a_request_comes_back(dialect: Dialect, request: Request) -> None:
     """But for what the protocol cannot say, which is told as a loss, and nothing else is. Always to the same bytes."""
-    rendered = dialect.codec.render_request(request)
-    assert rendered == dialect.codec.render_request(request)
+    rendered = dialect.codec.render_request(request, dialect.traits)
+    assert rendered == dialect.codec.render_request(request, dialect.traits)
     got = dialect.codec.parse_request(rendered.wire)
     assert plain_request(got) == plain_request(asked(dialect, request))
     assert places(rendered.losses) == told(dialect, request)
@@ -119,14 +119,15 @@ def test_a_request_comes_back(dialect: Dialect, request: Request) -> None:
 @given(request=requests(), more=requests())
 def test_rendering_is_append_only(dialect: Dialect, request: Request, more: Request) -> None:
     """Each turn's conversation begins with what the turn before it was, as prompt caches and signed thoughts demand."""
-    turn = [Message("assistant", (Text("so"),)), *(m for m in more.messages if m.role != "system")]
-    messages = [*request.messages, *turn]
+    later = [message for message in more.messages if message.role != "system"]
+    messages = [*request.messages, Message("assistant", (Text("so"),)), *later]
     before: list[Any] = []
     rest = None
     for end, message in enumerate(messages, 1):
         if message.role != "user":
             continue
-        body = json.loads(dialect.codec.render_request(replace(request, messages=messages[:end])).wire.body)
+        turn = replace(request, messages=messages[:end])
+        body = json.loads(dialect.codec.render_request(turn, dialect.traits).wire.body)
         said = body.pop(dialect.conversation)
         body.get("options", {}).pop("num_ctx", None)  # the size of Ollama's window, which grows
         assert said[: len(before)] == before and rest in (None, body)
@@ -137,7 +138,7 @@ def test_rendering_is_append_only(dialect: Dialect, request: Request, more: Requ
 @given(request=requests())
 def test_a_relayed_body_changes_in_its_model_only(dialect: Dialect, request: Request) -> None:
     codec = dialect.codec
-    wire = codec.render_request(request).wire
+    wire = codec.render_request(request, dialect.traits).wire
     assert codec.peek(wire) == (request.model, request.stream)
     relayed = codec.relay(wire, "generate", "other")
     assert codec.peek(relayed) == ("other", request.stream)
@@ -151,10 +152,10 @@ HELLO = Request("m", [Message("user", (Text("hi"),))], max_output=5000, reasonin
 
 
 def bridged(client: Dialect, upstream: Dialect, request: Request) -> Bridge:
-    wire = client.codec.render_request(request).wire
+    wire = client.codec.render_request(request, client.traits).wire
     said = None if client is upstream else client.codec.parse_request(wire)
     return Bridge(
-        client.codec, upstream.codec, wire, said, model="real", stream=request.stream, traits=DEFAULT_TRAITS,
+        client.codec, upstream.codec, wire, said, model="real", stream=request.stream, traits=upstream.traits,
         policy="max_compat", seed=SEED,
     )  # fmt: skip
 

@@ -152,6 +152,12 @@ def test_an_id_that_is_no_text_becomes_one() -> None:
     assert [part.id for message in request.messages for part in message.parts] == ["7", "7"]  # type: ignore[union-attr]
 
 
+def test_a_limit_below_nothing_is_refused() -> None:
+    with pytest.raises(BadRequest) as caught:
+        parse(input="x", max_output_tokens=-1)
+    assert caught.value.error.param == "max_output_tokens"
+
+
 def test_settings() -> None:
     request = parse(
         input="x", max_output_tokens=99, previous_response_id="resp_1", conversation="conv_1", store=False,

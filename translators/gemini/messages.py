@@ -94,10 +94,13 @@ class _Parser:
     def parse(self, contents: Sequence[WireContent]) -> list[Message]:
         messages: list[Message] = []
         for index, content in enumerate(contents):
-            role = _ROLES.get(content.role or "user")
+            called = any(wire.function_call is not None for wire in content.all)
+            role = _ROLES.get(content.role or ("model" if called else "user"))
+            path = f"contents[{index}].role"
             if role is None:
-                path = f"contents[{index}].role"
                 raise BadRequest(f"{path}: {content.role!r} must be user or model", path)
+            if called and role != "assistant":
+                raise BadRequest(f"{path}: {content.role!r} calls no functions, only model does", path)
             parts = self._parts(content.all, index, role)
             if role != "assistant":
                 messages.append(Message(role, parts))

@@ -66,6 +66,9 @@ def parse_generation(config: Mapping[str, Raw], request: Request) -> Json:
             setattr(request, neutral, value)
     if request.n < 1:
         raise BadRequest("generationConfig.candidateCount must be at least 1", "generationConfig.candidateCount")
+    if request.max_output is not None and request.max_output < 0:
+        path = "generationConfig.maxOutputTokens"
+        raise BadRequest(f"{path} must not be negative", path)
     if request.top_k is not None:
         request.top_k = int(request.top_k)  # a float for Google, whose examples say 40.0
     if said("responseLogprobs", BOOLEAN):

@@ -17,7 +17,7 @@ from msgspec import Raw
 from ..body import top_level, typed, unknown
 from ..codec import DEFAULT_TRAITS, Rendered, Traits, Wire
 from ..foreign import unsaid
-from ..model import Effort, Format, Reasoning, Request
+from ..model import BadRequest, Effort, Format, Reasoning, Request
 from ..openai_effort import effort_of_name, fitted_effort, wire_name
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Losses, Rule
 from ..schema import is_strict
@@ -65,6 +65,8 @@ def parse_request(wire: Wire) -> Request:
     for name, (neutral, decoder) in _SIMPLE.items():
         if name in fields:
             setattr(request, neutral, typed(fields, name, decoder))
+    if request.max_output is not None and request.max_output < 0:
+        raise BadRequest("max_output_tokens must not be negative", "max_output_tokens")
     request.tool_choice = tools.parse_choice(fields, request.tools)
     request.reasoning = _parse_reasoning(fields)
     request.format, request.verbosity = _parse_text(fields)
