@@ -44,6 +44,11 @@ def serve(conn: Conn, seen: Seen) -> None:
         item = {"id": "cmp_1", "type": "compaction", "encrypted_content": "c2VhbGVk"}
         usage = {"input_tokens": 9, "output_tokens": 3, "total_tokens": 12}
         conn.json({"id": "resp_c", "object": "response.compaction", "created_at": 1, "output": [item], "usage": usage})
+    elif b'"summary"' in seen.body or b'"cut-off"' in seen.body:
+        message = {"role": "assistant", "content": "All was built."}
+        choice = {"index": 0, "message": message, "finish_reason": "stop" if b'"summary"' in seen.body else "length"}
+        usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+        conn.json({"id": "c", "object": "chat.completion", "created": 1, "choices": [choice], "usage": usage})
     else:
         conn.json({"error": {"message": f"what is {path}?"}}, 400)
 
@@ -315,6 +320,21 @@ def test_compaction_by_the_upstream(link: Proxy, upstream: Upstream, flows: Path
     assert upstream.seen[-1].body == body.replace(b"openai-responses/m", b"m")
     record = last_flow(flows, answer.headers["x-llm-link-request-id"]).metadata["llm_link"]
     assert (record["usage"]["input"], record["usage"]["output"]) == (9, 3)
+
+
+def test_compaction_by_a_summary(link: Proxy, upstream: Upstream) -> None:
+    oai = openai.OpenAI(base_url=f"{link.url}/v1", api_key="x", max_retries=0)
+    said: Any = [{"role": "user", "content": "Build it."}, {"role": "assistant", "content": "Done: it is built."}]
+    made = oai.responses.compact(model="openai-chat/summary", input=said)
+    assert made.object == "response.compaction" and [item.type for item in made.output] == ["compaction"]
+    assert (made.usage.input_tokens, made.usage.output_tokens) == (9, 3)
+    assert "Build it." in upstream.seen[-1].body.decode() and upstream.seen[-1].json["messages"][-1]["role"] == "user"
+    # given back, it is the summary in words
+    count = oai.responses.input_tokens.count
+    count(model="anthropic/m", input=[made.output[0].to_dict(), {"role": "user", "content": "Go on."}])  # type: ignore
+    assert "All was built." in upstream.seen[-1].body.decode()
+    answer = httpx.post(f"{link.url}/v1/responses/compact", json={"model": "openai-chat/cut-off", "input": "Hi"})
+    assert answer.status_code == 502 and "not whole" in answer.json()["error"]["message"]
 
 
 # ------------------------------------------------------------------------------------------------ probes and lists

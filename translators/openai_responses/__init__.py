@@ -2,8 +2,9 @@
 
 `wire.py` holds the shapes as they really come. `request.py` (with `tools.py`, `items.py` for what comes and
 `messages.py` for what goes, `parts.py` for what they hold) and `response.py` translate both ways, `stream.py` reads
-streams and `encode.py` writes them. The styles of `Traits.reasoning` here: "effort" (the default) and "none". The
-protocol has no stop sequences: they must be cut on this side before a request comes here.
+streams and `encode.py` writes them; `counting.py` and `compacting.py` are endpoints of their own. The styles of
+`Traits.reasoning` here: "effort" (the default) and "none". The protocol has no stop sequences: they must be cut on this
+side before a request comes here.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from ..carry import Places
 from ..codec import Service, Wire
 from ..openai_errors import refusal
 from ..openai_models import render_model, render_models
-from . import counting
+from . import compacting, counting
+from .compacting import parse_request, render_response
 from .encode import ResponsesEncoder as encoder
 from .encode import keep_alive
 from .errors import parse_error, render_error
 from .relay import relay_body
-from .request import parse_request, render_request
-from .response import parse_response, render_response
+from .request import render_request
+from .response import parse_response
 from .stream import decoder
 
 NAME = "openai-responses"
@@ -57,7 +59,7 @@ def peek(wire: Wire) -> tuple[str, bool]:
 
 _RELAY_PATHS = {
     "generate": "/responses",
-    "compact": "/responses/compact",
+    "compact": compacting.PATH,
     "count_tokens": counting.PATH,
     "embed": openai_embed.PATH,
 }
