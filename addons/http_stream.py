@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from mitmproxy.connection import Server
 from mitmproxy.flow import Error
-from mitmproxy.http import Response
 from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
@@ -19,7 +18,6 @@ from mitmproxy.proxy.layers.http import (
     ErrorCode,
     GetHttpConnection,
     HttpErrorHook,
-    HttpResponseHeadersHook,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
@@ -34,10 +32,10 @@ from mitmproxy.proxy.layers.http import (
 
 from addons import attempts, messages, replies
 from addons.encoding import Decompressor, TooLarge, decompressor
-from addons.exchange import Attempt, Exchange, Outgoing, Reply, Wait
-from addons.intake import Commands, Intake, Verdict
+from addons.exchange import Attempt, Outgoing, Reply, Wait
+from addons.intake import Commands, Verdict
+from addons.outlet import Outlet
 from addons.replies import INTERNAL
-from translators.heads import Head
 from translators.model import ApiError
 
 if TYPE_CHECKING:
@@ -55,24 +53,18 @@ class Tick(events.Event):
     """A deadline of a stream has come."""
 
 
-class LinkStream(Intake):
+class LinkStream(Outlet):
     """One exchange on the wire."""
 
     def __init__(self, context: Context, stream_id: int, parent: LinkLayer) -> None:
         super().__init__(context, stream_id, parent)
-        self.exchange: Exchange | None = None
         self.inflate: Decompressor | None = None
         self.packed = b""  # compressed bytes that did not make a plain one yet
         self.outgoing: Outgoing | None = None
         self.reused = False  # its connection had been used before
         self.unheard: Outgoing | None = None  # to be sent again
-        self.begun = False  # the head of the answer went to the client
-        self.early = False  # it did before the upstream said anything
         self.opened_at = 0.0
         self.attempt_at = 0.0
-        self.heard_at = 0.0  # when the upstream last said something, monotonic
-        self.sent_at = 0.0  # when the client last got something
-        self.shown_at = 0.0
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, _ANSWER):  # what comes after the end is the rest of something that is over
@@ -269,61 +261,6 @@ class LinkStream(Intake):
                 yield from self.give_up()
             yield from self.finish()
 
-    def stream_head(self, head: Head) -> Response:
-        assert self.exchange is not None
-        return replies.stream_head(self.exchange, head, self.flow.request.http_version)
-
-    def begin(self, response: Response) -> Verdict:
-        """Send the head of a streamed answer."""
-        self.flow.response = response
-        self.begun = True
-        if (yield from self.show_headers()):
-            self.parent.disarm(self.stream_id)
-            yield from self.give_up()
-            return False
-        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, False), self.context.client)
-        self.sent_at = time.monotonic()
-        yield from self.arm()
-        return True
-
-    def begin_early(self) -> Commands:
-        """Nothing came yet: show the client that we live. From now on errors are in the stream, with no retry."""
-        assert self.exchange is not None
-        self.early = True
-        if (yield from self.begin(self.stream_head(replies.early_head(self.exchange)))):
-            yield from self.ping()
-
-    def ping(self) -> Commands:
-        assert self.exchange is not None
-        answer = self.exchange.attempts[-1].answer
-        alive = self.exchange.codec.keep_alive() if answer is None or self.early else answer.keep_alive()
-        self.sent_at = time.monotonic()
-        if alive:
-            yield SendHttp(ResponseData(self.stream_id, alive), self.context.client)
-
-    def end_in_stream(self, error: ApiError) -> Commands:
-        """An error after an early head."""
-        assert self.exchange is not None
-        yield from self.write(replies.stream_error(self.exchange, error))
-        yield from self.finish()
-
-    def write(self, out: bytes) -> Commands:
-        assert self.exchange is not None
-        self.exchange.sent.add(out)
-        self.sent_at = self.heard_at
-        yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
-        if self.sent_at - self.shown_at >= 0.5:
-            self.shown_at = self.sent_at
-            self.link.show(self.flow, self.exchange)
-
-    def finish(self) -> Commands:
-        """The end of a streamed answer."""
-        assert self.exchange is not None
-        self.parent.disarm(self.stream_id)
-        self.server_state = self.state_done
-        self.link.close(self.flow, self.exchange)
-        yield from self.send_response(already_streamed=True)
-
     def retry(self) -> Commands:
         """Go on with the next attempt, but not from within the end of the last one: its connection is not free yet."""
         self.inflate, self.packed = None, b""
@@ -332,27 +269,6 @@ class LinkStream(Intake):
     def wait(self, seconds: float) -> Commands:
         self.server_state = self.state_waiting
         yield from self.parent.arm(self.stream_id, time.monotonic() + seconds)
-
-    def deliver(self, reply: Reply) -> Commands:
-        """Send an answer in one piece."""
-        self.parent.disarm(self.stream_id)
-        self.server_state = self.state_done
-        length = (b"content-length", str(len(reply.body)).encode())
-        body = reply.body if self.flow.request.method != "HEAD" else b""  # else it would be read as the next answer
-        response = messages.response(reply.status, reply.headers, body, (length,))
-        self.flow.response = response
-        if self.exchange is not None:
-            self.exchange.sent.add(body)
-            self.link.close(self.flow, self.exchange)
-        if not (yield from self.show_headers()):
-            yield from self.send_response()
-
-    def show_headers(self) -> Verdict:
-        """mitmproxy's `responseheaders` hook, where somebody listens."""
-        if self.link.wants("responseheaders"):
-            yield HttpResponseHeadersHook(self.flow)
-            return (yield from self.check_killed(True))
-        return False
 
     # ------------------------------------------------------------------------------------------ time
 

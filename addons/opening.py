@@ -46,8 +46,13 @@ _REFUSED: dict[str, Callable[[str, str], BadRequest]] = {
     "unknown": lambda method, path: BadRequest(f"there is nothing at {method} {path}", status=404, kind="not_found"),
     "method": lambda method, path: BadRequest(f"{path} does not take {method}", status=404, kind="not_found"),
     "unbuilt": lambda method, path: BadRequest(f"{path} is not built yet", status=501, kind="not_built"),
-    "upgrade": lambda method, path: BadRequest(f"{path} is served over HTTP only", status=426),
+    "upgrade": lambda method, path: BadRequest(f"{path} is served over HTTP only", status=426),  # Codex then does
 }
+
+
+def refusal_of(purpose: str, method: str, path: str) -> BadRequest:
+    """Why there is no answer to such a request."""
+    return _REFUSED[purpose](method, path)
 
 
 class Opening:
@@ -114,7 +119,7 @@ class Opening:
         if purpose not in _REFUSED and surface.protocol not in self._settings.protocols:
             purpose = "unknown"
         if purpose in _REFUSED:
-            raise _REFUSED[purpose](request.method, request.path.partition("?")[0][:200])
+            raise refusal_of(purpose, request.method, request.path.partition("?")[0][:200])
 
     def _admit(self) -> credentials.ClientKey | None:
         headers = self._flow.request.headers

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from addons.opening import refusal_of
 from addons.surfaces import find
+from translators import CODECS
 
 ROWS = [
     ("POST /v1/chat/completions", "generate openai-chat"),
@@ -117,3 +119,8 @@ def test_names_and_paths_come_out_of_the_prefixes() -> None:
 def test_a_websocket_is_told_apart() -> None:
     assert find("GET", "/v1/responses", {"upgrade"}).purpose == "upgrade"
     assert find("GET", "/v1/responses", {}).purpose == "method"
+
+
+def test_codex_goes_on_over_http_after_a_426_only() -> None:
+    error = refusal_of("upgrade", "GET", "/v1/responses").error
+    assert CODECS["openai-responses"].render_error(error)[0] == 426

@@ -1,0 +1,116 @@
+"""What goes to the client: the head of a stream and its pieces, an answer in one piece, keep-alives, the end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mitmproxy.http import Response
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import HttpResponseHeadersHook, ResponseData, ResponseHeaders, SendHttp
+
+from addons import messages, replies
+from addons.exchange import Exchange, Reply
+from addons.intake import Commands, Intake, Verdict
+from translators.heads import Head
+from translators.model import ApiError
+
+if TYPE_CHECKING:
+    from addons.gateway import LinkLayer
+
+
+class Outlet(Intake):
+    """The client's side of an exchange, once its request is whole."""
+
+    def __init__(self, context: Context, stream_id: int, parent: LinkLayer) -> None:
+        super().__init__(context, stream_id, parent)
+        self.exchange: Exchange | None = None
+        self.begun = False  # the head of the answer went to the client
+        self.early = False  # it did before the upstream said anything
+        self.heard_at = 0.0  # when the upstream last said something, monotonic
+        self.sent_at = 0.0  # when the client last got something
+        self.shown_at = 0.0
+
+    def arm(self) -> Commands:
+        """Set the next deadline."""
+        raise NotImplementedError
+
+    def give_up(self) -> Commands:
+        """End an attempt that is still in flight."""
+        raise NotImplementedError
+
+    def stream_head(self, head: Head) -> Response:
+        assert self.exchange is not None
+        return replies.stream_head(self.exchange, head, self.flow.request.http_version)
+
+    def begin(self, response: Response) -> Verdict:
+        """Send the head of a streamed answer."""
+        self.flow.response = response
+        self.begun = True
+        if (yield from self.show_headers()):
+            self.parent.disarm(self.stream_id)
+            yield from self.give_up()
+            return False
+        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, False), self.context.client)
+        self.sent_at = time.monotonic()
+        yield from self.arm()
+        return True
+
+    def begin_early(self) -> Commands:
+        """Nothing came yet: show the client that we live. From now on errors are in the stream, with no retry."""
+        assert self.exchange is not None
+        self.early = True
+        if (yield from self.begin(self.stream_head(replies.early_head(self.exchange)))):
+            yield from self.ping()
+
+    def ping(self) -> Commands:
+        assert self.exchange is not None
+        answer = self.exchange.attempts[-1].answer
+        alive = self.exchange.codec.keep_alive() if answer is None or self.early else answer.keep_alive()
+        self.sent_at = time.monotonic()
+        if alive:
+            yield SendHttp(ResponseData(self.stream_id, alive), self.context.client)
+
+    def end_in_stream(self, error: ApiError) -> Commands:
+        """An error after an early head."""
+        assert self.exchange is not None
+        yield from self.write(replies.stream_error(self.exchange, error))
+        yield from self.finish()
+
+    def write(self, out: bytes) -> Commands:
+        assert self.exchange is not None
+        self.exchange.sent.add(out)
+        self.sent_at = self.heard_at
+        yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
+        if self.sent_at - self.shown_at >= 0.5:
+            self.shown_at = self.sent_at
+            self.link.show(self.flow, self.exchange)
+
+    def finish(self) -> Commands:
+        """The end of a streamed answer."""
+        assert self.exchange is not None
+        self.parent.disarm(self.stream_id)
+        self.server_state = self.state_done
+        self.link.close(self.flow, self.exchange)
+        yield from self.send_response(already_streamed=True)
+
+    def deliver(self, reply: Reply) -> Commands:
+        """Send an answer in one piece."""
+        self.parent.disarm(self.stream_id)
+        self.server_state = self.state_done
+        length = (b"content-length", str(len(reply.body)).encode())
+        body = reply.body if self.flow.request.method != "HEAD" else b""  # else it would be read as the next answer
+        response = messages.response(reply.status, reply.headers, body, (length,))
+        self.flow.response = response
+        if self.exchange is not None:
+            self.exchange.sent.add(body)
+            self.link.close(self.flow, self.exchange)
+        if not (yield from self.show_headers()):
+            yield from self.send_response()
+
+    def show_headers(self) -> Verdict:
+        """mitmproxy's `responseheaders` hook, where somebody listens."""
+        if self.link.wants("responseheaders"):
+            yield HttpResponseHeadersHook(self.flow)
+            return (yield from self.check_killed(True))
+        return False
