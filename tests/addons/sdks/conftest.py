@@ -12,17 +12,12 @@ import ollama
 import openai
 import pytest
 from google import genai
+from google.genai import _api_client
 from google.genai import types as gm
 
 from tests.addons.sdks import stub
-from tests.addons.sdks.clients import (
-    ChatClient,
-    ClaudeClient,
-    Client,
-    GeminiClient,
-    OllamaClient,
-    ResponsesClient,
-)
+from tests.addons.sdks.clients import ChatClient, ClaudeClient, Client, ResponsesClient
+from tests.addons.sdks.clients_native import GeminiClient, OllamaClient
 from tests.addons.sdks.recorder import Recorder, recording
 from tests.addons.sdks.said import PROTOCOLS
 from tests.harness import Proxy, Upstream, proxy
@@ -61,7 +56,8 @@ def clients(link: Proxy) -> dict[str, Client]:
     events, google, llama = Recorder(), Recorder(), Recorder()
     http = httpx2.Client(transport=recording(httpx2, events))
     streaming = openai.OpenAI(base_url=link.url + "/v1", api_key="dummy", max_retries=0, http_client=http)
-    options = gm.HttpOptions(base_url=link.url, httpx_client=httpx.Client(transport=recording(httpx, google)))
+    library: Any = vars(_api_client).get("httpx2", httpx)  # what Google's SDK uses from its third version on
+    options = gm.HttpOptions(base_url=link.url, httpx_client=library.Client(transport=recording(library, google)))
     found: list[Client] = [
         ChatClient(oai),
         ResponsesClient(oai, streaming, events),
