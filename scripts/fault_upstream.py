@@ -1,16 +1,19 @@
 """An upstream that misbehaves in every way that a provider can, in a process of its own.
 
-What it does is written in the model's name, `fault-NAME`; it speaks the protocol of the path that it is asked at. One
-port is for requests, one resets whoever connects, and one never takes a connection at all.
+What it does is written in the model's name, `fault-NAME`; it speaks the protocol of the path that it is asked at.
+`fault-anything` is mostly a good and unhurried stream, else any of the others. One port is for requests, one resets
+whoever connects, and one never takes a connection at all. An argument is the seed of chance.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import socket
 import struct
+import sys
 from collections.abc import Awaitable, Callable
 
 from scripts.bench_wire import WORD, Voice, voice_of
@@ -271,6 +274,36 @@ async def upgrade(ask: Ask) -> None:
     ask.raw(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n")
 
 
+# ------------------------------------------------------------------------------------------------ by chance
+
+CHANCE = random.Random(int(sys.argv[1]) if sys.argv[1:] else 0)
+GOOD_SHARE = 0.65  # of the answers that are asked to be anything
+
+
+async def anything(ask: Ask) -> None:
+    play = steady if CHANCE.random() < GOOD_SHARE else FAULTS[CHANCE.choice(sorted(FAULTS))]
+    await play(ask)
+
+
+async def steady(ask: Ask) -> None:
+    """A good answer at the speed of a model."""
+    if not ask.stream:
+        await asyncio.sleep(CHANCE.uniform(0, 0.3))
+        ask.whole(ask.voice.whole)
+        return
+    ask.chunked()
+    ask.chunk(ask.voice.begin)
+    for _ in range(CHANCE.randint(5, 40)):
+        ask.chunk(ask.voice.delta)
+        await ask.writer.drain()
+        await asyncio.sleep(CHANCE.uniform(0.01, 0.1))
+    ask.chunk(ask.voice.end)
+    ask.end()
+
+
+PLAYS: dict[str, Fault] = {**FAULTS, "anything": anything}
+
+
 async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while await answer_one(reader, writer):
@@ -288,7 +321,7 @@ async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
     body = await reader.readexactly(int(length[1])) if length else b""
     found = _FAULT.search(head) or _FAULT.search(body)
     ask = Ask(writer, head + body)
-    played = asyncio.create_task(_as_coroutine(FAULTS[found[1].decode() if found else "good"](ask)))
+    played = asyncio.create_task(_as_coroutine(PLAYS[found[1].decode() if found else "good"](ask)))
     await asyncio.sleep(0)
     if played.done() and ask.keeps:
         played.result()

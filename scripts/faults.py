@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import http.client
-import json
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.bench_house import HERE, UPSTREAMS, Proxy, free_port, ready, running, stop
+from scripts.bench_house import UPSTREAMS, free_port
 from scripts.bench_wire import BODIES, request
+from scripts.census import ask, bad_upstream, census, grown, proxy, settled
 from scripts.fault_upstream import FAULTS
 from scripts.judge import ANSWER, ERROR, judge
-from scripts.serve import ADDON, program
 
 PATIENCE = 12.0  # seconds, after which a client that got no end is a hang
 AT_ONCE = 16
@@ -39,24 +34,6 @@ GOOD = frozenset(("good", "stale", "drip", "wrong_type"))
 # Faults that show before a byte of the answer: with another target in line the client gets its answer.
 EARLY = frozenset((*PLACES, "slow_headers", "close_early", "no_http", "html", "gzip_garbage", "empty", "error_first",
                    "overloaded", "limited", "sick"))  # fmt: skip
-
-# Asked by its path, and answered by this script inside the proxy: what is alive there.
-CENSUS = """
-import asyncio, gc, json
-from mitmproxy import ctx, http
-from mitmproxy.proxy import server
-
-def request(flow):
-    if flow.request.path == "/census":
-        gc.collect()
-        kinds = {}
-        for one in gc.get_objects():
-            name = type(one).__name__
-            if name in ("Exchange", "Attempt", "LinkStream", "HTTPFlow", "Answer"):
-                kinds[name] = kinds.get(name, 0) + 1
-        kinds["tasks"] = len(asyncio.all_tasks())
-        flow.response = http.Response.make(200, json.dumps(kinds), {"content-type": "application/json"})
-"""
 
 
 @dataclass(frozen=True)
@@ -110,70 +87,6 @@ def config(ports: dict[str, int], port: int) -> dict[str, Any]:
         "limits": {"sse_frame": FRAME_LIMIT, "capture": "64KiB"},
         "logging": {"level": "warning"},
     }
-
-
-@contextlib.contextmanager
-def bad_upstream() -> Iterator[dict[str, int]]:
-    argv = [sys.executable, "-m", "scripts.fault_upstream"]
-    process = subprocess.Popen(argv, cwd=HERE.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())
-    finally:
-        stop(process)
-
-
-@contextlib.contextmanager
-def proxy(folder: Path, document: dict[str, Any], port: int) -> Iterator[Proxy]:
-    """LLM Link in a real mitmdump, with the census beside it."""
-    path, script = folder / "llm-link.yaml", folder / "census.py"
-    path.write_text(json.dumps(document))  # JSON is YAML
-    script.write_text(CENSUS)
-    argv = [*program("mitmdump"), "-s", str(ADDON), "-s", str(script), "--mode", "reverse:http://127.0.0.1:9"]
-    argv += ["--set", f"llm_link_config={path}", "--set", "flow_detail=0", "--set", "termlog_verbosity=warn"]
-    with running(argv, port, ready, folder / "proxy.log") as process:
-        yield process
-
-
-def census(proxy: Proxy) -> dict[str, int]:
-    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
-    try:
-        connection.request("GET", "/census")
-        found: dict[str, int] = json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
-    found["descriptors"] = len(list(Path(f"/proc/{proxy.process.pid}/fd").iterdir()))
-    return found
-
-
-def settled(proxy: Proxy, before: dict[str, int], seconds: float) -> dict[str, int]:
-    """What is alive, once it is no more than before, or when the time is over."""
-    end = time.monotonic() + seconds
-    while True:
-        now = census(proxy)
-        if all(now.get(name, 0) <= before.get(name, 0) for name in {*now, *before}) or time.monotonic() > end:
-            return now
-        time.sleep(0.5)
-
-
-async def ask(port: int, data: bytes) -> tuple[int, bytes]:
-    """Status and body of the answer, and the end of the message must have come. Raises `OSError`, `ValueError`."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
-    try:
-        writer.write(data)
-        await writer.drain()
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        status = int(head.split()[1])
-        fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-        if "chunked" not in fields.get("transfer-encoding", ""):
-            return status, await reader.readexactly(int(fields.get("content-length", "0")))
-        pieces = []
-        while size := int(await reader.readuntil(b"\r\n"), 16):
-            pieces.append(await reader.readexactly(size + 2))
-        await reader.readexactly(2)
-        return status, b"".join(piece[:-2] for piece in pieces)
-    finally:
-        writer.close()
 
 
 async def run(case: Case, port: int, places: asyncio.Semaphore) -> str:
@@ -240,8 +153,7 @@ def measure(short: bool, only: str = "") -> Verdict:
             seconds = time.monotonic() - began
             after = settled(running_proxy, before, 15)
         log = (folder / "proxy.log").read_text("utf-8", "replace")
-    grown = {name: (before.get(name, 0), count) for name, count in after.items() if count > before.get(name, 0)}
-    return Verdict(list(zip(todo, results, strict=True)), grown, seconds, log)
+    return Verdict(list(zip(todo, results, strict=True)), grown(before, after), seconds, log)
 
 
 def show(verdict: Verdict) -> None:
