@@ -68,6 +68,7 @@ class Traits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     strict_tools: bool = True
     custom_tools: bool = False  # takes freeform tools, where its protocol has them
     structured: bool = True  # takes a JSON Schema for its answer
+    structured_tools: bool = True  # takes a form of its answer beside functions
     cache_marks: bool = False  # takes cache breakpoints of its protocol (Anthropic always does)
     system_role: str = "system"  # what an OpenAI-shaped server calls the operator's messages
     mid_system: bool = True  # takes such messages in the middle of a conversation

@@ -194,7 +194,8 @@ def test_the_claude_generations(model: str, reasoning: str, drops: bool, prefill
 def test_the_gemini_generations(model: str, protocol: str, reasoning: str, efforts: tuple[str, ...]) -> None:
     found = traits("gemini", model, protocol)
     assert (found.reasoning, found.efforts) == (reasoning, efforts)
-    assert "off" not in traits("gemini", "gemini-2.5-pro", "gemini").efforts
+    old, new = traits("gemini", "gemini-2.5-pro", "gemini"), traits("gemini", "gemini-3.8-flash", "gemini")
+    assert "off" not in old.efforts and (old.structured_tools, new.structured_tools) == (False, True)
 
 
 def test_what_a_door_does_not_take_is_in_its_row() -> None:

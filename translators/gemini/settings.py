@@ -15,7 +15,7 @@ from ..foreign import unsaid
 from ..model import BadRequest, Format, Request, Tool
 from ..policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss, Rule
 from ..schema import for_gemini, from_openapi
-from .reasoning import LEVEL, parse_reasoning, render_reasoning
+from .reasoning import parse_reasoning, render_reasoning
 from .wire import (
     BOOLEAN,
     FORMATS,
@@ -187,8 +187,8 @@ def render_format(out: Json, request: Request, traits: Traits, losses: list[Loss
     if form.kind == "text":
         return ""
     why = "this model takes no schema; it is asked in words" if form.schema is not None and _no_schema(traits) else ""
-    if traits.reasoning != LEVEL and any(isinstance(tool, Tool) for tool in request.tools):
-        why = "before Gemini 3 a model takes no form of the answer beside functions; it is asked in words"
+    if not traits.structured_tools and any(isinstance(tool, Tool) for tool in request.tools):
+        why = "this model takes no form of the answer beside functions; it is asked in words"
     if why:
         losses.append(Loss("format", "emulated", why, STRICT_REJECT_WARN))
         if form.schema is None:
