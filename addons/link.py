@@ -31,6 +31,7 @@ from addons.credentials import Taken
 from addons.encoding import too_large
 from addons.exchange import METADATA, Exchange, Reply
 from addons.gateway import LinkLayer
+from addons.keeping import Keeping
 from addons.memory import TurnMemory
 from addons.opening import Opening
 from addons.rates import Meters
@@ -49,6 +50,7 @@ class Link:
         self._views = views
         self._live: dict[str, Exchange] = {}
         self._memory = TurnMemory()
+        self._keeping: Keeping | None = None
         self._watch: asyncio.Task[None] | None = None
         self._stamp: float | None = None
         self._board, self._meters = Board(), Meters()
@@ -82,6 +84,8 @@ class Link:
         for line in (self.settings.start_line, *self.settings.warnings):
             logger.info(line)
         self._listen()
+        if (view := ctx.master.addons.get("view")) is not None:
+            self._keeping = Keeping(view, lambda: self.settings.keep)
         if self._path() is not None:
             self._stamp = self._stat()
             self._watch = asyncio.create_task(self._reload())
@@ -121,11 +125,16 @@ class Link:
             status, headers, body = CODECS["openai-chat"].render_error(error)
             flow.response = http.Response.make(status, body, headers)
 
+    def response(self, flow: http.HTTPFlow) -> None:
+        if self._keeping is not None:
+            self._keeping.ended(flow)
+
     def error(self, flow: http.HTTPFlow) -> None:
         """An exchange that somebody killed, or that broke in mitmproxy."""
         exchange = self._live.get(flow.id)
         if exchange is not None:
             self.cancelled(flow, exchange)
+        self.response(flow)
 
     def wants(self, hook: str) -> bool:
         """Whether anybody listens to `requestheaders` or `responseheaders`: a script, a view, or one of mitmproxy's own

@@ -271,7 +271,7 @@ class _Build:
     def _later(self) -> Iterator[KeyPath]:
         """The keys that were written and whose features come later."""
         file = self.file
-        yield from ((key,) for key in ("rules", "store", "keep") if key in file.model_fields_set)
+        yield from ((key,) for key in ("rules", "store") if key in file.model_fields_set)
         if file.usage.store != "off":
             yield ("usage",)
         if file.control.keys:
