@@ -98,7 +98,7 @@ class LinkStream(Outlet):
     def try_next(self) -> Commands:
         """Attempts, until one could be sent; without a target left, the answer is the last error."""
         assert self.exchange is not None
-        while True:
+        while not self.exchange.cancelled:
             step = attempts.next_attempt(self.exchange)
             if isinstance(step, Reply):
                 yield from self.deliver(step)
@@ -124,6 +124,10 @@ class LinkStream(Outlet):
             yield from self.parent.arm(self.stream_id, self.attempt_at + out.connect_timeout)
         connection, error = yield GetHttpConnection((out.host, out.port), out.scheme == "https", out.via, "tcp")
         self.parent.disarm(self.stream_id)
+        if self.client_left:  # mitmproxy then gives up the connection, which says nothing of the target
+            self.link.cancelled(self.flow, self.exchange)
+            self.server_state = self.state_waiting
+            return False
         if error:
             late = out.connect_timeout and time.monotonic() >= self.attempt_at + out.connect_timeout - 0.01
             attempts.failed(self.exchange, attempts.not_connected(self.exchange, "timed out" if late else str(error)))
@@ -131,6 +135,11 @@ class LinkStream(Outlet):
         self.context.server = self.flow.server_conn = connection
         self.reused = (connection.timestamp_tcp_setup or 0) < self.exchange.attempts[-1].started
         return True
+
+    @property
+    def client_left(self) -> bool:
+        """Whether the news of that waits until this stream goes on."""
+        return any(isinstance(event, RequestProtocolError) for event in self._paused_event_queue)
 
     def send(self, out: Outgoing) -> Commands:
         request = messages.request(out.scheme, out.host, out.port, out.method, out.path, out.headers, out.body)

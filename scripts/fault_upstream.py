@@ -276,7 +276,7 @@ async def upgrade(ask: Ask) -> None:
 
 # ------------------------------------------------------------------------------------------------ by chance
 
-CHANCE = random.Random(int(sys.argv[1]) if sys.argv[1:] else 0)
+CHANCE = random.Random()
 GOOD_SHARE = 0.65  # of the answers that are asked to be anything
 
 
@@ -358,7 +358,8 @@ def black_hole() -> tuple[int, list[socket.socket]]:
     return server.getsockname()[1], kept
 
 
-async def main() -> None:
+async def main(seed: int = 0) -> None:
+    CHANCE.seed(seed)
     server = await asyncio.start_server(serve_one, "127.0.0.1", 0, limit=1 << 22)
     resets = await asyncio.start_server(reset_one, "127.0.0.1", 0)
     hole, kept = black_hole()
@@ -371,6 +372,6 @@ async def main() -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main())
+        asyncio.run(main(*map(int, sys.argv[1:])))
     except KeyboardInterrupt:
         raise SystemExit(0) from None
