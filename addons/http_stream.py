@@ -304,6 +304,8 @@ class LinkStream(Outlet):
         if exchange is None or out is None or not self.answering:
             return
         now = time.monotonic() + 0.005
+        if self.begun and self.link.lags(self.context.client):  # the upstream has to wait for it, and is not silent
+            self.heard_at = self.sent_at = now
         attempt = exchange.attempts[-1]
         began = bool(attempt.received.size)
         silence = out.idle_timeout if began else out.first_byte_timeout

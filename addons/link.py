@@ -145,6 +145,12 @@ class Link:
         scripts = addons.get("scriptloader")
         return scripts is not None and any(hasattr(script.ns, hook) for script in scripts.addons)
 
+    def lags(self, client: Client) -> bool:
+        """Whether a client did not yet take all that was written to it. mitmproxy then reads nothing more for it."""
+        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        io = handler.transports.get(client) if handler is not None else None
+        return io is not None and io.writer is not None and io.writer.transport.get_write_buffer_size() > 0
+
     # ------------------------------------------------------------------------------------------ settings
 
     def _load(self) -> Settings:

@@ -1,0 +1,109 @@
+"""A client that reads slowly, or not at all for a while, slows its upstream down and does not fill our memory."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import Conn, Proxy, Seen, Upstream, proxy
+
+MB = 1 << 20
+TEXT = "abcdefgh" * (4 << 10)  # of one event
+EVENTS = 100 * MB // len(TEXT)
+ROOM = 30 * MB  # what the proxy may hold of it
+IDLE = 1.5  # seconds after which a silent upstream is given up
+BODY = {"max_tokens": 50, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+CLIENTS = {"/v1/chat/completions": b"[DONE]", "/v1/messages": b'"message_stop"'}  # path: what ends the answer
+
+
+class Fast(Upstream):
+    """Says 100 MB as fast as it can, and knows how much of it went out."""
+
+    def __init__(self) -> None:
+        super().__init__(self.play)
+        self.said = 0
+        self.failed = threading.Event()
+
+    def play(self, conn: Conn, seen: Seen) -> None:
+        self.said = 0
+        conn.stream()
+        conn.chunk(event({"role": "assistant", "content": ""}))
+        delta = event({"content": TEXT})
+        try:
+            for _ in range(EVENTS):
+                conn.chunk(delta)
+                self.said += len(delta)
+        except OSError:
+            self.failed.set()
+            raise
+        conn.chunk(event({}, "stop") + "data: [DONE]\n\n")
+        conn.end()
+
+
+def event(delta: dict[str, str], finish: str | None = None) -> str:
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+    return f"data: {json.dumps({'id': 'c', 'object': 'chat.completion.chunk', 'created': 1, 'choices': choices})}\n\n"
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Fast]:
+    server = Fast()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def link(tmp_path_factory: pytest.TempPathFactory, upstream: Fast) -> Iterator[Proxy]:
+    one: dict[str, Any] = {"protocol": "openai-chat", "base_url": upstream.url + "/v1", "api_key": {"value": "key"}}
+    document = {
+        "auth": {"mode": "none"},
+        "upstreams": {"a": {**one, "timeout": {"idle": IDLE}}},
+        "models": {"m": "a/m"},
+        "keepalive": 1,
+    }
+    with proxy(tmp_path_factory.mktemp("pressure"), document) as running:
+        yield running
+
+
+def rss(link: Proxy) -> int:
+    status = Path(f"/proc/{link.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+def asleep(link: Proxy, upstream: Fast) -> int:
+    """Read nothing until the upstream cannot say more, and longer than it may be silent: the largest memory."""
+    end, said, most = time.monotonic() + 2 * IDLE, -1, 0
+    while said != upstream.said or time.monotonic() < end:
+        if said != upstream.said:
+            said, end = upstream.said, time.monotonic() + 2 * IDLE
+        most = max(most, rss(link))
+        time.sleep(0.1)
+    return most
+
+
+@pytest.mark.parametrize("path", CLIENTS)
+def test_a_client_that_sleeps_is_waited_for(link: Proxy, upstream: Fast, path: str) -> None:
+    body = json.dumps({**BODY, "model": "m"}).encode()
+    before = rss(link)
+    with socket.create_connection(("127.0.0.1", link.port), 30) as sock:
+        sock.sendall(f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+        received = len(sock.recv(1000))
+        assert asleep(link, upstream) - before < ROOM
+        assert upstream.said < EVENTS * len(TEXT) - ROOM, "all of it went out, and nobody read"
+        most, tail = 0, b""
+        while not tail.endswith(b"0\r\n\r\n"):
+            piece = sock.recv(MB)
+            assert piece, f"cut after {received} bytes: {tail!r}\n{link.log}"
+            received, tail = received + len(piece), (tail + piece)[-500:]
+            most = max(most, rss(link))
+    assert received > EVENTS * len(TEXT) and CLIENTS[path] in tail
+    assert not upstream.failed.is_set() and "Traceback" not in link.log
+    if path.endswith("/completions"):  # translated, the text of the turn is kept until its end
+        assert most - before < ROOM
