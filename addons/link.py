@@ -42,6 +42,8 @@ from translators.model import ApiError
 
 logger = logging.getLogger("llm_link")
 
+_SETTLED = 0.3  # seconds for which a changed config file must stay as it is
+
 
 class Link:
     """Options, settings, and the life of every exchange."""
@@ -52,7 +54,7 @@ class Link:
         self._memory = TurnMemory()
         self._keeping: Keeping | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._stamp: float | None = None
+        self._stamp: tuple[int, int] | None = None
         self._board, self._meters = Board(), Meters()
         self.settings = Settings()
         self.router = Router(self.settings)
@@ -182,12 +184,13 @@ class Link:
         self.settings = settings
         self.body_limit = settings.limits.request_body
 
-    def _stat(self) -> float | None:
+    def _stat(self) -> tuple[int, int] | None:
         path = self._path()
         try:
-            return path.stat().st_mtime if path is not None else None
+            found = path.stat() if path is not None else None
         except OSError:
             return None
+        return None if found is None else (found.st_mtime_ns, found.st_size)
 
     async def _reload(self) -> None:
         """Watch the config file. A bad change is reported, and the old config stays."""
@@ -195,6 +198,9 @@ class Link:
             await asyncio.sleep(0.5)
             stamp = self._stat()
             if stamp is None or stamp == self._stamp:
+                continue
+            await asyncio.sleep(_SETTLED)
+            if stamp != self._stat():  # it is being written: a part of it may look like a good config
                 continue
             self._stamp = stamp
             try:

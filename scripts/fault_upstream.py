@@ -1,8 +1,8 @@
 """An upstream that misbehaves in every way that a provider can, in a process of its own.
 
 What it does is written in the model's name, `fault-NAME`; it speaks the protocol of the path that it is asked at.
-`fault-anything` is mostly a good and unhurried stream, else any of the others. One port is for requests, one resets
-whoever connects, and one never takes a connection at all. An argument is the seed of chance.
+`fault-steady` is a good and unhurried stream; `fault-anything` is mostly that, else any of the others. One port is for
+requests, one resets whoever connects, and one never takes a connection at all. An argument is the seed of chance.
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ async def steady(ask: Ask) -> None:
     ask.end()
 
 
-PLAYS: dict[str, Fault] = {**FAULTS, "anything": anything}
+PLAYS: dict[str, Fault] = {**FAULTS, "anything": anything, "steady": steady}
 
 
 async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
