@@ -22,8 +22,12 @@ from mitmproxy.proxy.layers.http import (
     GetHttpConnectionCompleted,
     HttpLayer,
     HTTPMode,
+    ReceiveHttp,
     RegisterHttpConnection,
+    RequestEndOfMessage,
+    ResponseProtocolError,
 )
+from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from addons.http_stream import Commands, LinkStream, Tick
@@ -33,27 +37,62 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT = 1 << 20  # bytes of a request head
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*(?: |$)")
+_END = re.compile(rb"\n\r?\n")  # of a head
+_UNSAFE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|\n[ \t]")
 
 
 class LinkServer(Http1Server):
-    """The client's side of HTTP/1: bytes that are no HTTP get a plain 400 at once, and heads have a limit."""
+    """The client's side of HTTP/1: bytes that are no HTTP get a plain 400 at once, and heads have a limit.
+
+    What mitmproxy says of a bad head quotes it, in its log and in a page of HTML, and there may be a key in it. A head
+    with a control character or a folded line is refused: some upstreams read a second field there."""
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         if isinstance(event, events.DataReceived):
-            held = self.buf._data  # h11's buffer offers no other way to look without taking
-            if not _METHOD.match(bytes(held[:64]).lstrip(b"\r\n")):
+            held = bytes(self.buf._data[:HEAD_LIMIT])  # h11's buffer offers no other way to look without taking
+            if not _METHOD.match(held[:64].lstrip(b"\r\n")):
                 yield from self._refuse(400, "this is no HTTP request")
                 return
-            if len(self.buf) > HEAD_LIMIT and b"\r\n\r\n" not in held[:HEAD_LIMIT]:
+            end = _END.search(held)
+            if end is None and len(self.buf) > HEAD_LIMIT:
                 yield from self._refuse(431, "the request head is too large")
                 return
-        yield from super().read_headers(event)
+            if end is not None and _UNSAFE.search(held, 0, end.end()):
+                yield from self._refuse(400, "the request head holds a control character or a folded line")
+                return
+        for command in super().read_headers(event):
+            if isinstance(command, commands.SendData):
+                command = commands.SendData(self.conn, _plain(400, "the request head is no valid HTTP"))
+            if not isinstance(command, commands.Log):
+                yield command
+
+    def read_body(self, event: events.Event) -> Commands:
+        try:
+            yield from super().read_body(event)
+        except NotImplementedError:  # mitmproxy's word for fields after the last chunk, which nobody needs
+            yield ReceiveHttp(RequestEndOfMessage(self.stream_id))
+            yield from self.mark_done(request=True)
+
+    def send(self, event: HttpEvent) -> Commands:
+        return self._break_off(event) if isinstance(event, ResponseProtocolError) else super().send(event)
+
+    def _break_off(self, event: ResponseProtocolError) -> Commands:
+        if not self.conn.state & ConnectionState.CAN_WRITE:  # closed already; a second time would undo the first
+            return
+        status = event.code.http_status_code()
+        if self.response is None and status is not None:
+            yield commands.SendData(self.conn, _plain(status, event.message))
+        yield commands.CloseConnection(self.conn)
 
     def _refuse(self, status: int, message: str) -> Commands:
-        response = http.Response.make(status, message + "\n", {"content-type": "text/plain", "connection": "close"})
-        yield commands.SendData(self.conn, http1.assemble_response(response))
+        yield commands.SendData(self.conn, _plain(status, message))
         yield commands.CloseConnection(self.conn)
         self.state = self.done
+
+
+def _plain(status: int, message: str) -> bytes:
+    headers = {"content-type": "text/plain; charset=utf-8", "connection": "close"}
+    return http1.assemble_response(http.Response.make(status, message.encode() + b"\n", headers))
 
 
 class LinkLayer(HttpLayer):

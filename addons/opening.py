@@ -5,6 +5,7 @@ Whatever is wrong becomes an error in the shape of the surface's protocol: nothi
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _JSON = {"content-type": "application/json"}
 _TEXT = {"content-type": "text/plain; charset=utf-8"}
 _STRING = msgspec.json.Decoder(str)
+_NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python holds bytes that are no UTF-8
 _TAG = ":latest"
 
 # Answered whoever asks, and without a look at the rest of the request.
@@ -63,7 +65,7 @@ class Opening:
     ) -> None:
         self._flow, self._settings, self._router = flow, settings, router
         request = flow.request
-        self._surface = surfaces.find(request.method, request.path, request.headers)
+        self._surface = surfaces.find(request.method, _escaped(request.path), request.headers)
         codec = CODECS[self._surface.protocol]
         seed = Seed("".join(_ALPHABET[b & 31] for b in secrets.token_bytes(24)), int(time.time()))
         self._exchange = Exchange(settings, self._surface, codec, seed, taken, board, meters)
@@ -119,7 +121,7 @@ class Opening:
         if purpose not in _REFUSED and surface.protocol not in self._settings.protocols:
             purpose = "unknown"
         if purpose in _REFUSED:
-            raise refusal_of(purpose, request.method, request.path.partition("?")[0][:200])
+            raise refusal_of(purpose, request.method, _escaped(request.path).partition("?")[0][:200])
 
     def _admit(self) -> credentials.ClientKey | None:
         headers = self._flow.request.headers
@@ -184,3 +186,8 @@ class Opening:
         if not name:
             raise BadRequest("model is required", "model")
         return self._exchange.codec.render_model(self._router.describe(name, self._resolve(name)))
+
+
+def _escaped(path: str) -> str:
+    """A path whose bytes are no UTF-8 as it should have been written: those bytes escaped."""
+    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", path)

@@ -10,6 +10,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -264,3 +265,78 @@ def test_a_flood_of_requests(link: Proxy) -> None:
     for thread in threads:
         thread.join()
     assert results == [200] * 160
+
+
+# ------------------------------------------------------------------------------------------------ heads
+
+SECRET = "sk-in-a-bad-head-4711"
+HEADS = [
+    b"x: a\x00b", b"x: a\rb: c", b"x: a\r\n folded", b"x: a\n\tfolded", b"x: a\x0bb", b" x: a", b"x : a", b"x(y): a",
+    b": a", b"no colon", b"\xff: a", b"content-length: 2\r\ncontent-length: 2", b"content-length: 2, 2",
+    b"content-length: +2",
+    b"content-length: 0x2", b"content-length: \xd9\xa2", b"content-length: -2", b"content-length:",
+    b"content-length: 2\r\ntransfer-encoding: chunked", b"transfer-encoding : chunked", b"transfer-encoding: xchunked",
+    b"transfer-encoding:\x0bchunked", b"transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+    b"transfer-encoding: chunked, identity", b"transfer-encoding: identity",
+]  # fmt: skip
+
+
+def said_to(link: Proxy, data: bytes, *, ended: bool = False) -> bytes:
+    """All that comes until the proxy closes the connection."""
+    got = b""
+    with socket.create_connection(("127.0.0.1", link.port), 5) as sock:
+        sock.settimeout(5)
+        sock.sendall(data)
+        if ended:
+            sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while piece := sock.recv(65536):
+                got += piece
+    return got
+
+
+@pytest.mark.parametrize("lines", HEADS)
+def test_a_head_that_others_may_read_otherwise_is_refused(link: Proxy, lines: bytes) -> None:
+    head = f"POST /v1/messages?key={SECRET} HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {SECRET}\r\n".encode()
+    got = said_to(link, head + lines + b"\r\n\r\n{}")
+    assert got.startswith(b"HTTP/1.1 400 ") and got.count(b"HTTP/1.1") == 1
+    assert b"text/plain" in got and b"<html" not in got and SECRET.encode() not in got
+    assert SECRET not in link.log
+
+
+@pytest.mark.parametrize("first", [
+    f"GET /v1/models?key={SECRET} HTPP/1.1", f"GET evil.example?key={SECRET} HTTP/1.1", f"GET /?key={SECRET}",
+    f"GET /a b?key={SECRET} HTTP/1.1", "CONNECT evil.example:443 HTTP/1.1", f"GET /?key={SECRET} HTTP/1.1\rx: y",
+])  # fmt: skip
+def test_a_bad_first_line_is_not_repeated(link: Proxy, first: str) -> None:
+    got = said_to(link, f"{first}\r\nhost: 127.0.0.1\r\n\r\n".encode())
+    assert got.startswith(b"HTTP/1.1 400 ") and SECRET.encode() not in got and b"<html" not in got
+    assert SECRET not in link.log
+
+
+def test_fields_after_the_last_chunk_are_dropped(link: Proxy) -> None:
+    body = json.dumps({"model": "chat", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}).encode()
+    head = b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ntransfer-encoding: Chunked\r\n\r\n"
+    got = said_to(link, head + b"%x\r\n%b\r\n0\r\nx-api-key: a\r\n\r\n" % (len(body), body))
+    assert got.startswith(b"HTTP/1.1 200 ") and b"fine" in got
+
+
+NO_TEXT = [
+    (b"/\xff\xfe", b"404"), (b"/namespaces/\xff/v1/messages", b"404"), (b"/v1/\xc3(/models", b"404"),
+    (b"/v1/models/\xff", b"200"), (b"/api/show/\xc3(", b"200"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "status"), NO_TEXT)
+def test_a_path_that_is_no_text(link: Proxy, path: bytes, status: bytes) -> None:
+    got = said_to(link, b"GET %b HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n" % path)
+    assert got.split(b" ", 2)[1] == status and b"application/json" in got
+
+
+def test_a_client_that_leaves_within_its_head_is_not_quoted(tmp_path: Path) -> None:
+    document = {"auth": {"mode": "none"}, "logging": {"level": "debug"}, "upstreams": {"a": {"provider": "local"}}}
+    with proxy(tmp_path, document, arguments=("--set", "termlog_verbosity=debug")) as link:
+        said_to(link, f"POST /v1/messages?key={SECRET} HTTP/1.1\r\nx-api-key: {SECRET}\r\n".encode(), ended=True)
+        said_to(link, f"POST /v1/messages?key={SECRET} HTTP/7\r\nx-api-key: {SECRET}\r\n\r\n".encode())
+        assert httpx.get(f"{link.url}/ready").status_code == 200
+        assert SECRET not in link.log
