@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import bench_load as load
-from scripts.bench_house import UPSTREAMS, House, Proxy, stub
+from scripts.bench_house import LOST, UPSTREAMS, House, Proxy, stub
 from scripts.bench_wire import BODIES, encoded, path_of
 from scripts.bench_wire import request as http_request
 
@@ -28,6 +28,7 @@ REQUEST_CPU = 1.25  # times a pass-through's CPU a request
 FRAME_ALONE_CPU = 1.25  # times a pass-through's CPU a frame
 FRAME_MANY_CPU = 20e-6  # seconds over a pass-through's CPU a frame
 FIRST_TOKEN = 2e-3  # seconds over direct
+FAILOVER = 10e-3  # seconds that a first target which refuses the connection adds to the first token
 CODEC_RATIO = 2.5  # times a bare decode and encode
 PAIR = 2.0  # times the cheapest pair's CPU an event that is written
 START = 1.0  # seconds over plain mitmdump
@@ -129,6 +130,16 @@ class Bench:
                 f"<= +{ms(FIRST_TOKEN)}",
                 good,
             )
+
+    def failover(self) -> Iterator[Row]:
+        """What the client waits longer where the first of two targets refuses the connection."""
+        count = int(200 * self.scale) or 20
+        for leg, (protocol, upstream) in LEGS.items():
+            names = (f"{upstream}-burst-5", f"{LOST}{upstream}-burst-5")
+            runs = (self.load(self.ours.port, http_request(protocol, name), count=count) for name in names)
+            one, two = (statistics.median(run.first) for run in runs)
+            what, shown = f"{leg}  a refused target before the good one", f"{ms(two)} (+{ms(two - one)})"
+            yield Row(what, "", "", shown, f"<= +{ms(FAILOVER)}", two - one <= FAILOVER)
 
     def frames_alone(self) -> Iterator[Row]:
         frames = int(1500 * self.scale) or 100
@@ -249,7 +260,8 @@ def starts(house: House, rounds: int) -> Iterator[Row]:
 # ------------------------------------------------------------------------------------------------ the run
 
 SECTIONS = (
-    "codecs", "start", "requests", "big_requests", "first_token", "frames_alone", "frames_many", "pairs", "memory",
+    "codecs", "start", "requests", "big_requests", "first_token", "failover", "frames_alone", "frames_many", "pairs",
+    "memory",
 )  # fmt: skip
 
 

@@ -31,6 +31,8 @@ UPSTREAMS = {
     "ol": "ollama",
 }
 
+LOST = "lost-"  # before an upstream's name: one that refuses connections stands before it
+
 # What a pass-through of plain mitmproxy needs, so that it streams where we do.
 PLAIN = """
 def responseheaders(flow):
@@ -119,6 +121,8 @@ class House:
 
     def __init__(self, folder: Path, upstream: int) -> None:
         self.folder, self.upstream = folder, upstream
+        self.refusing = socket.socket()  # bound and not listening: nobody else can take its port
+        self.refusing.bind(("127.0.0.1", 0))
         (folder / "plain.py").write_text(PLAIN)
 
     def plain(self) -> contextlib.AbstractContextManager[Proxy]:
@@ -132,11 +136,21 @@ class House:
     def ours(self) -> contextlib.AbstractContextManager[Proxy]:
         port = free_port()
         base = f"http://127.0.0.1:{self.upstream}/v1"
+        nowhere = f"http://127.0.0.1:{self.refusing.getsockname()[1]}/v1"
+        places = {"": base, LOST: nowhere}
         config = {
             "listen": f"127.0.0.1:{port}",
             "auth": {"mode": "none"},
-            "upstreams": {name: {"protocol": protocol, "base_url": base} for name, protocol in UPSTREAMS.items()},
-            "models": {f"{name}-*": f"{name}/*" for name in UPSTREAMS},
+            "upstreams": {
+                f"{place}{name}": {"protocol": protocol, "base_url": url}
+                for place, url in places.items()
+                for name, protocol in UPSTREAMS.items()
+            },
+            "models": {
+                **{f"{name}-*": f"{name}/*" for name in UPSTREAMS},
+                **{f"{LOST}{name}-*": [f"{LOST}{name}/*", f"{name}/*"] for name in UPSTREAMS},
+            },
+            "retry": {"cooldown": 0},
             "logging": {"level": "warning"},
         }
         path = self.folder / "llm-link.yaml"
