@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
-from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.connection import Connection, ConnectionState, Server
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
@@ -35,6 +35,7 @@ from addons.http_stream import Commands, LinkStream, Tick
 if TYPE_CHECKING:
     from addons.link import Link
 
+_RARE = (events.Wakeup, events.Start, events.ConnectionClosed)
 HEAD_LIMIT = 1 << 20  # bytes of a request head
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*(?: |$)")
 _END = re.compile(rb"\n\r?\n")  # of a head
@@ -105,9 +106,10 @@ class LinkLayer(HttpLayer):
         self._wakeups: dict[commands.RequestWakeup, float] = {}
         self._connecting: dict[int, Connection] = {}
         self._abandoned: set[Connection] = set()
+        self._ended: list[Connection] = []  # of which no more news will come
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if self._abandoned or isinstance(event, events.Wakeup | events.Start):
+        if self._abandoned or isinstance(event, _RARE):
             return self._handle_special(event)
         return super()._handle_event(event)  # no generator of ours around the hot path
 
@@ -124,6 +126,8 @@ class LinkLayer(HttpLayer):
                 self.connections.pop(event.connection, None)
         else:
             yield from super()._handle_event(event)
+            if isinstance(event, events.ConnectionClosed) and isinstance(event.connection, Server):
+                self._ended.append(event.connection)
 
     def make_stream(self, stream_id: int) -> Commands:
         self.streams[stream_id] = LinkStream(self.context.fork(), stream_id, self)
@@ -175,12 +179,27 @@ class LinkLayer(HttpLayer):
 
     def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> Commands:
         """Also note which connection the stream waits for, so that its deadline can end the wait."""
+        self._forget()
         stream = self.command_sources.get(event)
         yield from super().get_connection(event, reuse=reuse)
         if isinstance(stream, LinkStream):
             for connection, waiting in self.waiting_for_establishment.items():
                 if event in waiting:
                     self._connecting[stream.stream_id] = connection
+
+    def _forget(self) -> None:
+        """Let go of connections that are over. mitmproxy keeps them as long as the client's, and answers for one that
+        could not be made that it cannot be made, without trying again."""
+        for connection in self.connections:
+            if isinstance(connection, Server) and connection.error and connection not in self.waiting_for_establishment:
+                connection.error = None
+                if connection.timestamp_tcp_setup is None:  # it never was one
+                    self._ended.append(connection)
+        used = [stream.context.server for stream in self.streams.values()]
+        for connection in self._ended:
+            if not any(connection is one for one in used):
+                self.connections.pop(connection, None)
+        self._ended = [connection for connection in self._ended if connection in self.connections]
 
     def abandon(self, connection: Connection) -> Commands:
         """Give up a connection whose answer is not wanted any more; what it still says is dropped."""

@@ -30,7 +30,7 @@ def request(flow):
         kinds = {}
         for one in gc.get_objects():
             name = type(one).__name__
-            if name in ("Exchange", "Attempt", "LinkStream", "HTTPFlow", "Answer"):
+            if name in ("Exchange", "Attempt", "LinkStream", "HTTPFlow", "Answer", "HttpClient"):
                 kinds[name] = kinds.get(name, 0) + 1
         kinds["tasks"] = len(asyncio.all_tasks())
         flow.response = http.Response.make(200, json.dumps(kinds), {"content-type": "application/json"})

@@ -90,9 +90,10 @@ class Upstream:
     script: Script
     seen: list[Seen] = field(default_factory=list)
     gone: threading.Event = field(default_factory=threading.Event)  # the proxy closed a connection under a script
+    port: int = 0  # 0: a free one
 
     def __post_init__(self) -> None:
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", self.port))
         self.port = self._server.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()

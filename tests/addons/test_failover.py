@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.harness import Conn, Proxy, Seen, Upstream, proxy
+from scripts.census import CENSUS
+from tests.harness import Conn, Proxy, Seen, Upstream, free_port, proxy
 
 HELLO = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}]}
 BROKEN = {"sick": (503, {}), "limited": (429, {"retry-after": "60"})}
@@ -26,6 +31,8 @@ def play(conn: Conn, seen: Seen) -> None:
         conn.json({"error": {"message": "no money", "code": "invalid_api_key"}}, 401)
     else:
         conn.json({"id": "c", "object": "chat.completion", "created": 1, "model": model, **HELLO})
+        if model == "closes":
+            conn.close()
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +129,52 @@ def test_a_connection_that_was_closed_while_idle_costs_nothing(tmp_path: Path) -
     server.stop()
     assert [told(answer) for answer in answers] == [(200, "a/m", "1")] * 3
     assert sorted(used.count(conn) for conn in {id(conn): conn for conn in used}.values()) == [1, 2, 2]
+
+
+def test_a_target_that_comes_up_is_asked_again_on_the_same_connection(tmp_path: Path) -> None:
+    """mitmproxy remembers for each client connection what could not be reached; here a new attempt is a new one."""
+    server, port, no_tls = Upstream(play), free_port(), socket.create_server(("127.0.0.1", 0))
+    Thread(target=refuse_tls, args=(no_tls,), daemon=True).start()
+    one = {"protocol": "openai-chat", "api_key": {"value": "k"}}
+    document = {
+        "auth": {"mode": "none"},
+        "upstreams": {
+            "late": {**one, "base_url": f"http://127.0.0.1:{port}/v1"},
+            "tls": {**one, "base_url": f"https://127.0.0.1:{no_tls.getsockname()[1]}/v1"},
+            "b": {**one, "base_url": server.url + "/v1"},
+        },
+        "models": {"m": ["late/well", "tls/well", "b/well"], "alone": "late/well", "closes": "b/closes"},
+        "retry": {"cooldown": 0, "max_wait": 5},
+    }
+    body = {"max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
+    script = tmp_path / "census.py"
+    script.write_text(CENSUS)
+    with proxy(tmp_path, document, arguments=("-s", str(script))) as link, httpx.Client(timeout=30) as client:
+
+        def told_of(model: str) -> tuple[int, str, str]:
+            return told(client.post(f"{link.url}/v1/messages", json={**body, "model": model}))
+
+        assert [told_of("m") for _ in range(6)] == [(200, "b/well", "3")] * 6
+        assert [told_of("closes") for _ in range(6)] == [(200, "b/closes", "1")] * 6
+        assert client.get(f"{link.url}/census").json()["HttpClient"] <= 3, "what was lost is kept"
+        with ThreadPoolExecutor() as later:
+            up = later.submit(comes_up, port)
+            assert told_of("alone")[:2] == (200, "late/well")
+            assert told_of("m") == (200, "late/well", "1")
+            up.result().stop()
+    server.stop()
+    no_tls.close()
+
+
+def refuse_tls(server: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            sock, _ = server.accept()
+            sock.sendall(b"no TLS here")
+            sock.close()
+
+
+def comes_up(port: int) -> Upstream:
+    """An upstream that was not there at the first attempt."""
+    time.sleep(0.15)
+    return Upstream(play, port=port)
