@@ -95,8 +95,8 @@ def test_it_stays_up_for_a_client_and_stops_its_children(kept: subprocess.Popen[
     children = children_of(kept.pid)
     assert children
     kept.send_signal(signal.SIGTERM)
-    assert kept.wait(10) == 0
-    end = time.monotonic() + 5
+    assert kept.wait(40) == 0
+    end = time.monotonic() + 30
     while any(map(alive, children)):
         assert time.monotonic() < end, "a child is still there"
         time.sleep(0.05)
