@@ -1,12 +1,17 @@
-"""What all tests share: how hypothesis runs. `HYPOTHESIS_PROFILE=long` looks for minutes, `deep` for an hour."""
+"""What all tests share: how hypothesis runs.
+
+The suite draws the same examples each time, so that it is red for a change and never by chance;
+`HYPOTHESIS_PROFILE=long` looks for new ones for minutes, `deep` for an hour."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
 # No deadline: the machine is shared, and a slow example is no wrong one.
-settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
 settings.register_profile("ci", settings.get_profile("default"), max_examples=25)
-settings.register_profile("long", settings.get_profile("default"), max_examples=300)
-settings.register_profile("deep", settings.get_profile("default"), max_examples=2000)
+settings.register_profile("long", settings.get_profile("default"), max_examples=300, derandomize=False)
+settings.register_profile("deep", settings.get_profile("default"), max_examples=2000, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))

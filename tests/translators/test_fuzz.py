@@ -7,6 +7,7 @@ flipped, cut, or put in.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Iterator
@@ -264,7 +265,8 @@ def test_a_changed_answer_is_read_or_refused(dialect: Dialect, data: st.DataObje
     response = answer_or_none(dialect, data.draw(first_often(answers(dialect)).flatmap(mutants)))
     if response is not None:
         for other in CODECS.values():
-            other.parse_response(other.render_response(response, Request(), SEED), SEED)
+            with contextlib.suppress(UpstreamFault):  # what Gemini makes of a call whose arguments are no JSON
+                other.parse_response(other.render_response(response, Request(), SEED), SEED)
 
 
 @st.composite
