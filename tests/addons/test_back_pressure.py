@@ -18,7 +18,7 @@ MB = 1 << 20
 TEXT = "abcdefgh" * (4 << 10)  # of one event
 EVENTS = 100 * MB // len(TEXT)
 ROOM = 30 * MB  # what the proxy may hold of it
-IDLE = 1.5  # seconds after which a silent upstream is given up
+IDLE = 1.0  # seconds after which a silent upstream is given up
 BODY = {"max_tokens": 50, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
 CLIENTS = {"/v1/chat/completions": b"[DONE]", "/v1/messages": b'"message_stop"'}  # path: what ends the answer
 
@@ -77,25 +77,30 @@ def rss(link: Proxy) -> int:
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
-def asleep(link: Proxy, upstream: Fast) -> int:
-    """Read nothing until the upstream cannot say more, and longer than it may be silent: the largest memory."""
-    end, said, most = time.monotonic() + 2 * IDLE, -1, 0
+def asleep(link: Proxy, upstream: Fast, seconds: float) -> int:
+    """Read nothing until the upstream cannot say more for so long: the largest memory."""
+    end, said, most = time.monotonic() + seconds, -1, 0
     while said != upstream.said or time.monotonic() < end:
         if said != upstream.said:
-            said, end = upstream.said, time.monotonic() + 2 * IDLE
+            said, end = upstream.said, time.monotonic() + seconds
         most = max(most, rss(link))
         time.sleep(0.1)
     return most
 
 
+def begin(link: Proxy, path: str) -> socket.socket:
+    body = json.dumps({**BODY, "model": "m"}).encode()
+    sock = socket.create_connection(("127.0.0.1", link.port), 30)
+    sock.sendall(f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+    return sock
+
+
 @pytest.mark.parametrize("path", CLIENTS)
 def test_a_client_that_sleeps_is_waited_for(link: Proxy, upstream: Fast, path: str) -> None:
-    body = json.dumps({**BODY, "model": "m"}).encode()
     before = rss(link)
-    with socket.create_connection(("127.0.0.1", link.port), 30) as sock:
-        sock.sendall(f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+    with begin(link, path) as sock:
         received = len(sock.recv(1000))
-        assert asleep(link, upstream) - before < ROOM
+        assert asleep(link, upstream, 2 * IDLE) - before < ROOM
         assert upstream.said < EVENTS * len(TEXT) - ROOM, "all of it went out, and nobody read"
         most, tail = 0, b""
         while not tail.endswith(b"0\r\n\r\n"):
@@ -107,3 +112,12 @@ def test_a_client_that_sleeps_is_waited_for(link: Proxy, upstream: Fast, path: s
     assert not upstream.failed.is_set() and "Traceback" not in link.log
     if path.endswith("/completions"):  # translated, the text of the turn is kept until its end
         assert most - before < ROOM
+
+
+@pytest.mark.parametrize("path", CLIENTS)
+def test_a_client_that_leaves_in_its_sleep_ends_the_upstream(link: Proxy, upstream: Fast, path: str) -> None:
+    upstream.failed.clear()
+    with begin(link, path) as sock:
+        assert sock.recv(1000)
+        asleep(link, upstream, 0.5)
+    assert upstream.failed.wait(1), "the upstream's connection was kept"
