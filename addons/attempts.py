@@ -13,8 +13,9 @@ import msgspec
 from mitmproxy import http
 
 from addons import credentials, params
+from addons.credentials import scrub
 from addons.exchange import Attempt, Exchange, Outgoing, Reply, Wait
-from addons.log import logger, scrub
+from addons.log import logger
 from addons.rates import limited
 from addons.replies import INTERNAL, cannot_count, idle, last_error
 from addons.routing import Target
@@ -209,7 +210,7 @@ def _headers(exchange: Exchange, target: Target, codec: Codec, bridge: Bridge) -
     fields.update({name.lower().encode(): [value.encode()] for name, value in upstream.headers})
     mode = exchange.settings.auth.mode
     key = credentials.outgoing(upstream, codec.credential, exchange.taken, mode, bridge.relay, target.key)
-    fields.update({name.lower().encode(): [value.encode()] for name, value in key})
+    fields.update({name.lower().encode(): [value.encode("utf-8", "surrogateescape")] for name, value in key})
     fields[b"content-length"] = [str(len(bridge.wire.body)).encode()]
     return tuple((name, value) for name, values in fields.items() for value in values)
 
@@ -249,7 +250,7 @@ def failed(exchange: Exchange, error: ApiError | None = None) -> None:
     error = error or (answer.error if answer is not None else None) or INTERNAL
     if answer is not None and answer.crash is not None:
         logger.error("request %s: the answer could not be translated", exchange.seed.id, exc_info=answer.crash)
-    error = _scrubbed(exchange, attempt, error)
+    error = scrubbed(exchange, attempt, error)
     attempt.error, attempt.ended_at = error, time.time()
     settle(exchange, attempt)
     logger.info("request %s: %s: %s", exchange.seed.id, attempt.target.address, error.message[:300])
@@ -282,15 +283,22 @@ def _is_fault(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
     )
 
 
-def _scrubbed(exchange: Exchange, attempt: Attempt, error: ApiError) -> ApiError:
+def scrubbed(exchange: Exchange, attempt: Attempt, error: ApiError) -> ApiError:
     """The error, and the answer it came in, without the keys that some providers repeat there."""
     secrets = [*exchange.taken.values, *(key.get_secret_value() for key in attempt.target.upstream.keys)]
     answer = attempt.answer
     attempt.received.scrub(secrets)
+    exchange.sent.scrub(secrets)
+    attempt.response_headers = _scrubbed_headers(attempt.response_headers, secrets)
     if answer is not None and answer.reply is not None:
         status, headers, body = answer.reply
-        answer.reply = (status, headers, scrub(body.decode("latin-1"), secrets).encode("latin-1"))
+        headers = _scrubbed_headers(headers, secrets)
+        answer.reply = (status, headers, scrub(body, secrets))
     return msgspec.structs.replace(error, message=scrub(error.message, secrets))
+
+
+def _scrubbed_headers(headers: dict[str, str], secrets: list[str]) -> dict[str, str]:
+    return {name: scrub(value, secrets) for name, value in headers.items()}
 
 
 def not_connected(exchange: Exchange, reason: str) -> ApiError:

@@ -44,16 +44,16 @@ FORMS: dict[str, Callable[[str], tuple[str, str]]] = {
 CREDENTIALS = frozenset(
     (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"openai-api-key", b"anthropic-api-key")
 )
-_MASKED = CREDENTIALS | {b"proxy-authorization", b"cookie"}
+MASKED = CREDENTIALS | {b"proxy-authorization", b"cookie"}
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te")
 ) | {b"trailer", b"trailers", b"transfer-encoding", b"upgrade", b"http2-settings"}
 # The body is decoded at the door and measured anew; Expect was answered by us.
 _OURS = frozenset((b"host", b"content-length", b"content-encoding", b"expect"))
-_KEPT_HERE = _MASKED | _HOP_BY_HOP | _OURS
+_KEPT_HERE = MASKED | _HOP_BY_HOP | _OURS
 _OWN_PREFIX = b"x-llm-link-"
 
-NEVER_STATIC = frozenset(name.decode() for name in _MASKED | _HOP_BY_HOP | _OURS)
+NEVER_STATIC = frozenset(name.decode() for name in MASKED | _HOP_BY_HOP | _OURS)
 
 _LOCAL_SCHEMES = ("file:", "app:", "vscode-webview:")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^/:\[\]@]+)(:\d+)?/?")
@@ -99,7 +99,7 @@ def take(fields: Sequence[Field], path: str) -> Taken:
     kept: list[Field] | None = None
     for at, (name, value) in enumerate(fields):
         lower = name.lower()
-        if lower in _MASKED:
+        if lower in MASKED:
             kept = kept if kept is not None else list(fields)
             kept[at] = (name, MASK)
             if lower in CREDENTIALS and (key := _key_in(lower, value)):
@@ -239,3 +239,15 @@ def forward_headers(fields: Sequence[Field], same_protocol: bool) -> list[Field]
         and lower not in listed
         and not lower.startswith((_OWN_PREFIX, b":"))
     ]
+
+
+def scrub[T: (str, bytes)](said: T, secrets: Sequence[str]) -> T:
+    """What somebody else said, without our secrets: some providers repeat a wrong key in their error."""
+    for secret in secrets:
+        if len(secret) < 6:
+            continue
+        if isinstance(said, bytes):
+            said = said.replace(secret.encode("utf-8", "surrogateescape"), MASK)
+        else:
+            said = said.replace(secret, MASK.decode())
+    return said

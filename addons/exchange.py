@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from addons.choosing import Board
-from addons.credentials import Taken
+from addons.credentials import MASKED, Taken, scrub
 from addons.rates import Meters, Pass
 from addons.routing import Target
 from addons.settings import Settings
@@ -84,10 +84,7 @@ class Capture:
         return self._pieces[0] if self._pieces else b""
 
     def scrub(self, secrets: Sequence[str]) -> None:
-        data = self.data
-        for secret in secrets:
-            data = data.replace(secret.encode(), b"***") if len(secret) >= 6 else data
-        self._pieces = [data]
+        self._pieces = [scrub(self.data, secrets)]
 
 
 class Attempt:
@@ -136,11 +133,8 @@ class Attempt:
         }
 
 
-_SECRET = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"proxy-authorization", b"cookie"))
-
-
 def _shown(name: bytes, value: bytes) -> str:
-    return "***" if name.lower() in _SECRET else value.decode("utf-8", "replace")
+    return "***" if name.lower() in MASKED else value.decode("utf-8", "replace")
 
 
 def _plain_error(error: ApiError) -> dict[str, Any]:

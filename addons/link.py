@@ -282,7 +282,7 @@ class Link:
             attempt.ended_at = attempt.ended_at or exchange.ended_at
             attempts.settle(exchange, attempt)
             if attempt.answer is not None and attempt.answer.failure is not None:
-                exchange.error = attempt.answer.failure
+                exchange.error = attempts.scrubbed(exchange, attempt, attempt.answer.failure)
                 if attempt.answer.crash is not None:
                     logger.error("request %s", exchange.seed.id, exc_info=attempt.answer.crash)
         if flow.response is not None and exchange.streaming:

@@ -11,7 +11,6 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +107,3 @@ def _outcome(exchange: Exchange) -> str:
     if exchange.error is not None:
         outcome += f" ({exchange.error.kind}: {exchange.error.message[:200]})"
     return outcome
-
-
-def scrub(text: str, secrets: Iterable[str]) -> str:
-    """A text of somebody else without our secrets: some providers repeat a wrong key in their error."""
-    for secret in secrets:
-        if len(secret) >= 6 and secret in text:
-            text = text.replace(secret, "***")
-    return text

@@ -32,7 +32,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _JSON = {"content-type": "application/json"}
 _TEXT = {"content-type": "text/plain; charset=utf-8"}
 _STRING = msgspec.json.Decoder(str)
-_NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python holds bytes that are no UTF-8
+_NO_PATH = re.compile("[\x00-\x20\x7f\udc80-\udcff]")  # the last are how Python holds bytes that are no UTF-8
 _TAG = ":latest"
 
 # Answered whoever asks, and without a look at the rest of the request.
@@ -189,5 +189,6 @@ class Opening:
 
 
 def _escaped(path: str) -> str:
-    """A path whose bytes are no UTF-8 as it should have been written: those bytes escaped."""
-    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", path)
+    """A path as it should have been written: what must not stand in one is escaped. HTTP/2 lets a blank through, which
+    would end the path at an upstream."""
+    return _NO_PATH.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", path)

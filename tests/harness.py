@@ -127,7 +127,7 @@ def _read(reader: Any) -> Seen | None:
     if len(line) < 2:
         return None
     headers: dict[str, str] = {}
-    while (row := reader.readline().decode("utf-8").strip()) != "":
+    while (row := reader.readline().decode("utf-8", "surrogateescape").strip()) != "":
         name, _, value = row.partition(":")
         headers[name.lower()] = value.strip()
     return Seen(line[0], line[1], headers, reader.read(int(headers.get("content-length", "0"))))
