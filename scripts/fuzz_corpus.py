@@ -54,7 +54,7 @@ SERVICES: tuple[tuple[str, str, str], ...] = (
     ("openai-chat", "/v1/ws", "GET"),
     ("openai-chat", "/health", "GET HEAD"),
     ("openai-chat", "/ready", "GET HEAD"),
-    ("ollama", "/", "GET HEAD"),
+    ("", "/", "GET HEAD"),
 )
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "get", "X-Y")
 # Put into paths: in the place of a model, and anywhere.

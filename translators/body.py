@@ -80,8 +80,11 @@ def is_json(body: bytes) -> bool:
 
 
 def generic(raw: bytes | Raw) -> Any:
-    """Plain Python values of a piece of JSON that `typed` has accepted."""
-    return _ANY.decode(raw)
+    """Plain Python values of a piece of JSON that `typed` has accepted. What it did not read of it may be no text."""
+    try:
+        return _ANY.decode(raw)
+    except WRONG as error:
+        raise BadRequest(f"the request body is not valid JSON: {error}") from None
 
 
 def unknown(fields: Mapping[str, Raw], known: Mapping[str, Any] | frozenset[str]) -> dict[str, Any]:

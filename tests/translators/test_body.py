@@ -183,6 +183,11 @@ def test_a_text_that_is_no_utf8_is_an_error_that_names_it() -> None:
     assert caught.value.error.param == "ab"
 
 
+def test_a_part_that_was_not_read_yet_may_be_no_text() -> None:
+    with pytest.raises(BadRequest, match="not valid JSON"):
+        generic(b'{"a":"\xff"}')
+
+
 def test_what_a_codec_does_not_know() -> None:
     fields = top_level(b'{"model":"m","x":{"y":[1]},"z":null}')
     assert unknown(fields, frozenset({"model"})) == {"x": {"y": [1]}}
