@@ -28,7 +28,7 @@ def check(events: Sequence[Event], *, ended: bool = True) -> None:
                 assert field is None or getattr(event.part, field) == "", ("text before its delta", place)
                 opened, count = event.index, count + 1
             case PartDelta():
-                assert event.index == opened and event.text, place
+                assert event.index == opened and (event.text or event.logprobs), place
             case PartEnd():
                 assert event.index == opened, place
                 opened = None

@@ -20,6 +20,7 @@ from translators.model import (
     File,
     Format,
     Image,
+    Logprob,
     Message,
     Opaque,
     Part,
@@ -80,9 +81,10 @@ _EXTRA: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.just({"anthropic": 
 _CITATIONS = st.lists(
     st.builds(Citation, st.none() | st.just("http://x"), st.none() | TEXT, st.none() | TEXT), max_size=2
 ).map(tuple)
+_LOGPROBS = st.sampled_from([(), (Logprob("a", -0.5, (97,), (Logprob("b", -1.5),)), Logprob("", -1.0))])
 _BLOBS = st.sampled_from([Blob("image/png", "aGk="), Blob(url="http://x/a.png"), Blob(file_id="f")])
 _ANY_PART: st.SearchStrategy[Part] = st.one_of(
-    st.builds(Text, st.text(_CHARS, max_size=8), _CITATIONS, extra=_EXTRA),
+    st.builds(Text, st.text(_CHARS, max_size=8), _CITATIONS, extra=_EXTRA, logprobs=_LOGPROBS),
     st.builds(Thinking, st.text(_CHARS, max_size=8), extra=_EXTRA, summary=st.booleans()),
     st.builds(Thinking, st.just(""), st.just(True), extra=st.just({"anthropic": {"data": "d"}})),
     st.builds(Refusal, TEXT, _EXTRA),

@@ -25,7 +25,7 @@ from .kept import demand_whole
 from .model import BadRequest, Request
 from .names import Names
 from .packing import Packer
-from .policy import BALANCED_REJECT, INFO, Loss, Policy, Rule, judge
+from .policy import BALANCED_REJECT, INFO, STRICT_REJECT, Loss, Policy, Rule, judge
 from .roots import Unwrapped, wrapped
 from .stops import StopCutter
 from .unpacking import Unpacker
@@ -130,7 +130,10 @@ class Bridge:
             self._transforms.append(Unwrapped(request.format.bare))
             why = "the target is asked for an object around the value, which is taken out again"
             losses.append(Loss("format", "emulated", why, _EMULATED if request.format.bare else INFO))
-            request = msgspec.structs.replace(request, format=form)
+            if request.logprobs is not None:
+                why = "the value is cut out of the object that the model writes, whose tokens are other ones"
+                losses.append(Loss("logprobs", "dropped", why, STRICT_REJECT))
+            request = msgspec.structs.replace(request, format=form, logprobs=None)
         if request.stop and (not self.upstream.STOP or "stop" in self.traits.drop):
             self._transforms.append(StopCutter(request.stop))
             losses.append(Loss("stop", "emulated", "the model takes none, the text is cut here", _EMULATED))

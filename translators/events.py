@@ -12,7 +12,21 @@ from typing import Any
 
 import msgspec
 
-from .model import ApiError, Citation, Extra, Opaque, Part, Reason, Refusal, Response, Text, Thinking, ToolCall, Usage
+from .model import (
+    ApiError,
+    Citation,
+    Extra,
+    Logprob,
+    Opaque,
+    Part,
+    Reason,
+    Refusal,
+    Response,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False):
@@ -36,10 +50,12 @@ class PartStart(_Event, frozen=True, gc=False):
 
 
 class PartDelta(_Event, frozen=True, gc=False):
-    """More of the part's text, or of a tool call's arguments."""
+    """More of the part's text, or of a tool call's arguments. `logprobs` are of a text's tokens, and may come without
+    words, after those that they belong to."""
 
     index: int
     text: str
+    logprobs: tuple[Logprob, ...] = ()
 
 
 class PartEnd(_Event, frozen=True, gc=False):
@@ -106,10 +122,12 @@ def _unfold_part(index: int, part: Part) -> list[Event]:
     if not isinstance(part, ToolCall):  # of which everything but the arguments is known when it begins
         late["extra"] = {}
     citations: tuple[Citation, ...] = ()
+    logprobs: tuple[Logprob, ...] = ()
     if isinstance(part, Text):
         citations, late["citations"] = part.citations, ()
+        logprobs, late["logprobs"] = part.logprobs, ()
     head = msgspec.structs.replace(part, **late)
-    deltas: list[Event] = [PartDelta(index, text)] if text else []
+    deltas: list[Event] = [PartDelta(index, text, logprobs)] if text or logprobs else []
     extra: Extra = {} if isinstance(part, Opaque | ToolCall) else part.extra
     return [PartStart(index, head), *deltas, PartEnd(index, citations, extra)]
 
@@ -124,17 +142,20 @@ class Fold:
         self.finish: Finish | None = None
         self.failure: ApiError | None = None
         self._texts: list[str] = []
+        self._logprobs: list[Logprob] = []
         self._open = False
 
     def add(self, event: Event) -> None:
         match event:
             case PartDelta():
                 self._texts.append(event.text)
+                if event.logprobs:
+                    self._logprobs += event.logprobs
             case PartStart():
                 self.parts.append(event.part)
-                self._texts, self._open = [], True
+                self._texts, self._logprobs, self._open = [], [], True
             case PartEnd():
-                self.parts[-1] = _close(self.parts[-1], "".join(self._texts), event)
+                self.parts[-1] = self._closed(event)
                 self._open = False
             case Start():
                 self.start = event
@@ -155,19 +176,24 @@ class Fold:
         extra = {**start.extra, **end.extra} if end.extra else start.extra
         parts = self.parts
         if self._open:
-            parts = [*parts[:-1], _close(parts[-1], "".join(self._texts), PartEnd(len(parts) - 1))]
+            parts = [*parts[:-1], self._closed(PartEnd(len(parts) - 1))]
         return Response(
             tuple(parts), end.reason, start.id, start.model, self.usage, end.stop_sequence, end.detail, extra
         )
 
+    def _closed(self, end: PartEnd) -> Part:
+        return _close(self.parts[-1], "".join(self._texts), tuple(self._logprobs), end)
 
-def _close(part: Part, text: str, end: PartEnd) -> Part:
+
+def _close(part: Part, text: str, logprobs: tuple[Logprob, ...], end: PartEnd) -> Part:
     field = growing(part)
     if field is None:
         return part
     changes: dict[str, Any] = {field: getattr(part, field) + text} if text else {}
     if end.citations and isinstance(part, Text):
         changes["citations"] = part.citations + end.citations
+    if logprobs and isinstance(part, Text):
+        changes["logprobs"] = part.logprobs + logprobs
     if end.extra and not isinstance(part, Opaque):
         changes["extra"] = {**part.extra, **end.extra}
     return msgspec.structs.replace(part, **changes) if changes else part

@@ -36,11 +36,22 @@ class Citation(Value, frozen=True):
     extra: Extra = {}
 
 
+class Logprob(Value, frozen=True):
+    """A token that was written, and how likely it was. `bytes`: of its UTF-8, where the provider said them, since one
+    token may be a piece of a character; `top`: the likeliest tokens of its place, without a `top` of their own."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[Logprob, ...] = ()
+
+
 class Text(Value, frozen=True, tag="text"):
     text: str
     citations: tuple[Citation, ...] = ()
     cache: str | None = None  # a cache breakpoint after this part: its time to live ("5m", "1h", …), "" for the default
     extra: Extra = {}
+    logprobs: tuple[Logprob, ...] = ()  # of an answer whose client asked for them
 
 
 class Thinking(Value, frozen=True, tag="thinking"):

@@ -49,7 +49,7 @@ class Packer:
         match event:
             case PartDelta():
                 self.take(event.text)
-                delta = PartDelta(event.index + self._shift, event.text) if self._shift else event
+                delta = PartDelta(event.index + self._shift, event.text, event.logprobs) if self._shift else event
                 begun, self._silent = self._silent, None
                 return [delta] if begun is None else [begun, delta]
             case PartStart():

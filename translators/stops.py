@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .events import Event, Failure, Finish, PartDelta, PartEnd, PartStart
+from .logprobs import Cut
 from .model import Text
 
 
@@ -20,6 +21,7 @@ class StopCutter:
         self._longest = max(map(len, self._stops), default=1)
         self._in_text = False
         self._held = ""
+        self._tokens = Cut()
         self.hit: str | None = None
 
     def __call__(self, event: Event) -> list[Event]:
@@ -37,7 +39,9 @@ class StopCutter:
                 if self.hit is not None and not self._in_text:
                     return []
                 rest, self._held = self._held, ""
-                out: list[Event] = [PartDelta(event.index, rest)] if rest and self.hit is None else []
+                tokens = self._tokens.rest()
+                passes = self.hit is None and (rest or tokens)
+                out: list[Event] = [PartDelta(event.index, rest, tokens)] if passes else []
                 self._in_text = False
                 return [*out, event]
             case Finish() if self.hit is not None:
@@ -49,16 +53,17 @@ class StopCutter:
 
     def _delta(self, event: PartDelta) -> list[Event]:
         text = self._held + event.text
+        self._tokens.add(event.logprobs)
         hits = ((text.find(stop), stop) for stop in self._stops if stop in text)
         found = min(((at + len(stop), at, stop) for at, stop in hits), default=None)
         if found is not None:  # the one that is complete first: so the chunks do not matter
             _, at, self.hit = found
             self._held = ""
-            return [PartDelta(event.index, text[:at])] if at else []
+            return [PartDelta(event.index, text[:at], self._tokens.out(at))] if at else []
         keep = self._could_begin(text)
         self._held = text[len(text) - keep :] if keep else ""
         sure = text[: len(text) - keep]
-        return [PartDelta(event.index, sure)] if sure else []
+        return [PartDelta(event.index, sure, self._tokens.out(len(sure)))] if sure else []
 
     def _could_begin(self, text: str) -> int:
         """How many characters at the end may be the beginning of a stop sequence."""

@@ -16,7 +16,7 @@ import msgspec
 from .body import WRONG, without_lone_surrogates
 from .events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate, growing
 from .framing import Framer, FrameTooLarge
-from .model import ApiError, Citation, Extra, Part, Refusal, Text, Thinking, ToolCall, Usage
+from .model import ApiError, Citation, Extra, Logprob, Part, Refusal, Text, Thinking, ToolCall, Usage
 from .policy import INFO, Loss
 
 HOLD_LIMIT = 64 * 1024 * 1024  # characters of parts that wait for their turn
@@ -30,6 +30,7 @@ class _Waiting:
     def __init__(self, part: Part) -> None:
         self.part = part
         self.texts: list[str] = []
+        self.logprobs: tuple[Logprob, ...] = ()
         self.end: tuple[tuple[Citation, ...], Extra] | None = None
 
 
@@ -75,13 +76,14 @@ class Sink:
         else:
             self._begin(key, part)
 
-    def delta(self, key: Hashable, text: str) -> None:
-        if not text:
+    def delta(self, key: Hashable, text: str, logprobs: tuple[Logprob, ...] = ()) -> None:
+        if not text and not logprobs:
             return
         if self._open and key == self._current:
-            self.events.append(PartDelta(self._index, text))
+            self.events.append(PartDelta(self._index, text, logprobs))
         elif (waiting := self._waiting.get(key)) is not None:
             waiting.texts.append(text)
+            waiting.logprobs += logprobs
             self._held += len(text)
             if self._held > self._hold_limit:
                 self.fail(ApiError(502, "server", "the upstream interleaves more than can be put in sequence"))
@@ -98,30 +100,49 @@ class Sink:
         self._runs += 1
         key = ("whole", self._runs)
         text = ""
+        logprobs: tuple[Logprob, ...] = ()
+        if isinstance(part, Text) and part.logprobs:
+            logprobs, part = part.logprobs, msgspec.structs.replace(part, logprobs=())
         if (field := growing(part)) is not None:
             text = getattr(part, field)
             part = msgspec.structs.replace(part, **{field: ""})
         self.open(key, part)
-        self.delta(key, text)
+        self.delta(key, text, logprobs)
         self.close(key)
 
-    def prose(self, kind: _Prose, text: str) -> None:
+    def prose(self, kind: _Prose, text: str, logprobs: tuple[Logprob, ...] = ()) -> None:
         """Text, thought or refusal of a protocol without part boundaries: a change of kind begins a new part."""
         if not text or self.done:
+            self.late_logprobs(logprobs)
             return
         if self._prose is not kind:
             if self._held_run(kind):
-                self.delta(("prose", self._runs), text)
+                self.delta(("prose", self._runs), text, logprobs)
                 return
             self._runs += 1
             key = ("prose", self._runs)
             self.open(key, kind(""))
             if not self._open or self._current != key:  # behind an open tool call: one held part for each run
-                self.delta(key, text)
+                self.delta(key, text, logprobs)
                 self.close(key)
                 return
             self._prose = kind
-        self.events.append(PartDelta(self._index, text))
+        self.events.append(PartDelta(self._index, text, logprobs))
+
+    def late_logprobs(self, logprobs: tuple[Logprob, ...]) -> None:
+        """Of tokens whose words have come, or are of no text."""
+        if not logprobs or self.done:
+            return
+        if self._prose is Text:
+            self.events.append(PartDelta(self._index, "", logprobs))
+        else:
+            self.lose_logprobs()
+
+    def lose_logprobs(self) -> None:
+        """Those of thoughts and of calls have no place in any answer."""
+        why = "log probabilities of tokens that are no text"
+        if all(loss.why != why for loss in self.losses):
+            self.losses.append(Loss("logprobs", "dropped", why, INFO))
 
     def _held_run(self, kind: _Prose) -> bool:
         """Whether the last part that waits is a run of this kind, which then goes on."""
@@ -186,7 +207,9 @@ class Sink:
         while self._waiting and not self._open:
             key, waiting = self._waiting.popitem(last=False)
             self._begin(key, waiting.part)
-            self.events.extend(PartDelta(self._index, text) for text in waiting.texts)
+            self.events.extend(PartDelta(self._index, text) for text in waiting.texts if text)
+            if waiting.logprobs:
+                self.events.append(PartDelta(self._index, "", waiting.logprobs))
             self._held -= sum(map(len, waiting.texts))
             if waiting.end is not None:
                 self._end(*waiting.end)

@@ -7,7 +7,9 @@ comes: a whole text is split there all the same, and from a stream, where it is 
 
 from __future__ import annotations
 
+from .logprobs import Logprobs
 from .model import Text, Thinking
+from .stream import Sink
 
 _OPEN, _CLOSE = "<think>", "</think>"
 
@@ -75,6 +77,36 @@ class ThinkSplitter:
 def _partial(text: str) -> int:
     """How many characters at the end may be the beginning of the closing tag."""
     return next((size for size in range(len(_CLOSE) - 1, 0, -1) if text.endswith(_CLOSE[:size])), 0)
+
+
+class TaggedProse:
+    """Says a text with tags to a sink, each piece as what it is. Log probabilities go with the text only."""
+
+    def __init__(self) -> None:
+        self._splitter = ThinkSplitter()
+        self._tokens: Logprobs = ()  # of what is held back
+
+    def say(self, sink: Sink, text: str, tokens: Logprobs = ()) -> None:
+        tokens = self._tokens + tokens if self._tokens else tokens
+        pieces = self._splitter.feed(text)
+        self._tokens = self._pieces(sink, pieces, tokens)
+
+    def finish(self, sink: Sink) -> None:
+        """The text is over."""
+        tokens = self._pieces(sink, self._splitter.end(), self._tokens)
+        self._tokens = ()
+        sink.late_logprobs(tokens)
+
+    @staticmethod
+    def _pieces(sink: Sink, pieces: list[tuple[Kind, str]], tokens: Logprobs) -> Logprobs:
+        """Returns the tokens that wait for words."""
+        for kind, piece in pieces:
+            mine, tokens = (tokens, ()) if kind is Text else ((), tokens)
+            sink.prose(kind, piece, mine)
+        if pieces and tokens:
+            sink.lose_logprobs()
+            return ()
+        return tokens
 
 
 def split_whole(text: str) -> list[tuple[Kind, str]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, zip_longest
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from ..model import Citation, Reason, Usage
+from ..logprobs import Logprobs, token_of
+from ..model import Citation, Logprob, Reason, Usage
 from .wire import Json, WirePart
 
 
@@ -25,6 +26,7 @@ class WireCandidate(Struct, rename="camel"):
     index: int | None = None
     grounding_metadata: Any = None
     citation_metadata: Any = None
+    logprobs_result: Any = None
 
 
 class WireFeedback(Struct, rename="camel"):
@@ -47,6 +49,43 @@ class WireAnswer(Struct, rename="camel"):
 
 
 ANSWER: msgspec.json.Decoder[WireAnswer] = msgspec.json.Decoder(WireAnswer)
+
+# ------------------------------------------------------------------------------------------------ log probabilities
+
+
+def parse_logprobs(raw: Any) -> Logprobs:
+    """Two lists beside each other: the tokens, and the likeliest ones of each place. Numbers of tokens mean nothing
+    to others."""
+    if not isinstance(raw, dict):
+        return ()
+    chosen, top = raw.get("chosenCandidates"), raw.get("topCandidates")
+    places = top if isinstance(top, list) else []
+    if not isinstance(chosen, list):
+        return ()
+    pairs = zip_longest(chosen, places[: len(chosen)])
+    return tuple([token for one, others in pairs if (token := _token(one, _tokens(others))) is not None])
+
+
+def _token(raw: Any, top: Logprobs = ()) -> Logprob | None:
+    return token_of(raw.get("token"), raw.get("logProbability"), top=top) if isinstance(raw, dict) else None
+
+
+def _tokens(place: Any) -> Logprobs:
+    found = place.get("candidates") if isinstance(place, dict) else None
+    return tuple([token for raw in found if (token := _token(raw)) is not None]) if isinstance(found, list) else ()
+
+
+def render_logprobs(tokens: Iterable[Logprob]) -> Json:
+    tokens = list(tokens)
+    out: Json = {"chosenCandidates": [_candidate(token) for token in tokens]}
+    if any(token.top for token in tokens):
+        out["topCandidates"] = [{"candidates": [_candidate(other) for other in token.top]} for token in tokens]
+    return out
+
+
+def _candidate(token: Logprob) -> Json:
+    return {"token": token.token, "logProbability": token.logprob}
+
 
 # ------------------------------------------------------------------------------------------------ the end
 

@@ -11,7 +11,7 @@ A delta of text costs one JSON string between bytes that were made at the start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from ..model import (
     Extra,
     File,
     Image,
+    Logprob,
     Opaque,
     Part,
     Refusal,
@@ -38,7 +39,7 @@ from ..model import (
     ToolCall,
     Usage,
 )
-from .answer import FINISH, render_grounding, render_usage
+from .answer import FINISH, render_grounding, render_logprobs, render_usage
 from .errors import error_body
 from .request import ArrayRequest
 from .wire import NAME, Json, encode, own
@@ -46,6 +47,7 @@ from .wire import NAME, Json, encode, own
 KEEP_ALIVE = b"\r\n"
 _TEXTS = (Text, Thinking, Refusal)
 _EMPTY: Json = {"text": ""}
+_INDEX = b'"index":0'
 
 
 def keep_alive() -> bytes:
@@ -58,6 +60,7 @@ class Writer:
     def __init__(self, asked: Request) -> None:
         reasoning = asked.reasoning
         self.thoughts = reasoning is not None and reasoning.visible is True
+        self.logprobs = asked.logprobs is not None
         self.usage: Usage | None = None
         self.extra: Extra = {}  # of the start
         self._part: Part | None = None
@@ -189,7 +192,11 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
             case _:
                 pass
     tail = _tail(asked.model or response.model, response.id or seed.id, response.usage)
-    return encode(writer.body(parts, last, tail))
+    body = writer.body(parts, last, tail)
+    tokens = [token for part in response.parts if isinstance(part, Text) for token in part.logprobs]
+    if tokens and writer.logprobs and "candidates" in body:
+        body["candidates"][0]["logprobsResult"] = render_logprobs(tokens)
+    return encode(body)
 
 
 def refusal(error: ApiError) -> Response | None:
@@ -239,7 +246,8 @@ class GeminiEncoder:
             self._writer.delta(event.text)
             if self._before is None:
                 return b""
-            return b"%b%b%b%b" % (self._next(), self._before, one_line(encode(event.text)), self._after)
+            after = self._with(event.logprobs) if event.logprobs and self._writer.logprobs else self._after
+            return b"%b%b%b%b" % (self._next(), self._before, one_line(encode(event.text)), after)
         return self._handlers[type(event)](event)
 
     def keep_alive(self) -> bytes:
@@ -247,10 +255,15 @@ class GeminiEncoder:
 
     # ---- chunks
 
+    def _with(self, tokens: Sequence[Logprob]) -> bytes:
+        """The end of a delta's chunk, with the log probabilities of its text."""
+        told = b',"logprobsResult":' + one_line(encode(render_logprobs(tokens)))
+        return self._after.replace(_INDEX, _INDEX + told, 1)
+
     def _begin(self, event: Start) -> None:
         self._model, self._id = self._asked.model or event.model, event.id or self._seed.id
         tail = one_line(encode(_tail(self._model, self._id, None)))
-        self._end = b'],"role":"model"},"index":0}],' + tail[1:] + self._shut
+        self._end = b'],"role":"model"},' + _INDEX + b"}]," + tail[1:] + self._shut
 
     def _next(self) -> bytes:
         """What stands between two elements of an array."""

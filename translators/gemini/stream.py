@@ -15,10 +15,20 @@ from msgspec import Raw
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..events import Failure, Finish, Fold
 from ..framing import ArrayFramer, Frame, Framer, SseFramer
+from ..logprobs import Logprobs
 from ..model import ApiError, Citation, Extra, Response, Text, Thinking, ToolCall, UpstreamFault, Usage
 from ..policy import INFO, Loss
 from ..stream import Machine, StreamDecoder
-from .answer import ANSWER, BROKEN, WireAnswer, WireCandidate, parse_citations, parse_usage, read_reason
+from .answer import (
+    ANSWER,
+    BROKEN,
+    WireAnswer,
+    WireCandidate,
+    parse_citations,
+    parse_logprobs,
+    parse_usage,
+    read_reason,
+)
 from .errors import read_error
 from .messages import arguments_of, parse_part
 from .partial import PartialCall
@@ -76,6 +86,7 @@ class GeminiMachine(Machine):
         self._kind: type[Text] | type[Thinking] | None = None  # of the text that is running
         self._runs = 0
         self._texts: list[str] = []  # of the running text
+        self._tokens: Logprobs = ()  # of the candidate that is read, until its text is
         self._ids: set[str] = set()
         self._reason: str | None = None
         self._message: str | None = None
@@ -156,11 +167,23 @@ class GeminiMachine(Machine):
             self._grounding = candidate.grounding_metadata
         if candidate.citation_metadata:
             self._cited = candidate.citation_metadata
+        if candidate.logprobs_result is not None:
+            self._tokens = parse_logprobs(candidate.logprobs_result)
         for part in (content.parts if content is not None else None) or ():
             self._part(part)
+        if self._tokens:
+            self._late_tokens()
         if candidate.finish_reason:
             self._reason = candidate.finish_reason
             self._message = candidate.finish_message or self._message
+
+    def _late_tokens(self) -> None:
+        """Those of a text that has come before, as all are in the last chunk of some streams."""
+        tokens, self._tokens = self._tokens, ()
+        if self._kind is Text:
+            self.sink.delta(self._runs, "", tokens)
+        else:
+            self.sink.lose_logprobs()
 
     # ---- parts
 
@@ -187,7 +210,11 @@ class GeminiMachine(Machine):
                 self._said = self._said or kind is Text
                 self.sink.open(self._runs, kind(""))
             self._texts.append(text)
-            self.sink.delta(self._runs, text)
+            if kind is Text and self._tokens:
+                tokens, self._tokens = self._tokens, ()
+                self.sink.delta(self._runs, text, tokens)
+            else:
+                self.sink.delta(self._runs, text)
         if signature:
             if self._kind is None:  # a part that is there for its signature
                 self.sink.whole(kind("", extra=signed(signature)))

@@ -94,8 +94,11 @@ _SHAPES: dict[str, dict[str, str]] = {
     },
     "candidate": {
         "content": "content", "finishReason": "", "finishMessage": "", "groundingMetadata": "grounding",
-        "citationMetadata": "", "logprobsResult": "",
+        "citationMetadata": "", "logprobsResult": "logprobs",
     },
+    "logprobs": {"chosenCandidates": "likely", "topCandidates": "place"},
+    "place": {"candidates": "likely"},
+    "likely": {"logProbability": "", "tokenId": ""},
     "feedback": {"blockReason": "", "blockReasonMessage": ""},
     "usage": {
         "promptTokenCount": "", "candidatesTokenCount": "", "totalTokenCount": "", "thoughtsTokenCount": "",

@@ -19,7 +19,7 @@ from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping
 from ..framing import one_line
 from ..model import Image, Refusal, Request, Text, Thinking, ToolCall, Usage
 from .errors import error_body
-from .response import Asked, closing, in_words, link_of, said, wire_call
+from .response import Asked, closing, in_words, link_of, said, told, wire_call
 from .wire import Json, encode, timestamp
 
 _MARK = "\ue000"  # stands for the text in the frame of a line
@@ -57,6 +57,8 @@ class OllamaEncoder:
     def encode(self, event: Event) -> bytes:
         if type(event) is PartDelta:
             if self._around is not None:
+                if event.logprobs and self._wants.logprobs:
+                    return self._line({**said(self._wants, event.text), **told(self._wants, event.logprobs)})
                 return b"%b%b%b" % (self._around[0], one_line(encode(event.text)), self._around[1])
             if self._call is not None:
                 self._arguments.append(event.text)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from .. import logprobs
 from ..arguments import as_object
 from ..body import WRONG
 from ..codec import DEFAULT_TRAITS, Seed, Traits
@@ -18,6 +19,7 @@ from ..model import (
     Blob,
     File,
     Image,
+    Logprob,
     Part,
     Reason,
     Refusal,
@@ -51,6 +53,8 @@ def parse_response(body: bytes, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> 
     if message is None:
         raise msgspec.ValidationError("Object missing required field `message`")
     parts = _parts(message, seed, traits)
+    if tokens := logprobs.read(answer.logprobs):
+        logprobs.put(tokens, parts)
     calls = sum(isinstance(part, ToolCall) for part in parts)
     return Response(tuple(parts), reason_of(answer, calls), "", answer.model or "", usage_of(answer))
 
@@ -99,6 +103,7 @@ class Asked:
         self.model = request.model
         self.generate = bool(request.extra.get(NAME, {}).get(GENERATE))
         self.thoughts = request.reasoning is None or request.reasoning.visible is not False
+        self.logprobs = request.logprobs is not None
         self.loads = request.extra.get(NAME, {}).get(LOADS)
 
     def ending(self, reason: Reason, usage: Usage | None) -> Json:
@@ -128,6 +133,7 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
         "model": wants.model or response.model,
         "created_at": timestamp(seed.created),
         **_said(response, wants),
+        **_logprobs(response, wants),
         **wants.ending(response.reason, response.usage),
     }
     return encode(body)
@@ -142,6 +148,15 @@ def _said(response: Response, wants: Asked) -> Json:
     images = [part.blob.data for part in parts if isinstance(part, Image) and part.blob.data is not None]
     calls = [part for part in parts if isinstance(part, ToolCall)]
     return said(wants, content, thought, images, [wire_call(call, n) for n, call in enumerate(calls)])
+
+
+def _logprobs(response: Response, wants: Asked) -> Json:
+    return told(wants, [token for part in response.parts if isinstance(part, Text) for token in part.logprobs])
+
+
+def told(wants: Asked, tokens: Sequence[Logprob]) -> Json:
+    """The log probabilities of a line's text, where the client asked for them."""
+    return {"logprobs": logprobs.write(tokens)} if tokens and wants.logprobs else {}
 
 
 def closing(reason: Reason, detail: str | None, said: bool, refused: bool) -> str:

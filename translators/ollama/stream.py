@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import msgspec
 
+from .. import logprobs
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..events import Finish
 from ..framing import LineFramer
+from ..logprobs import Logprobs
 from ..model import Text, Thinking
 from ..stream import Machine, StreamDecoder
-from ..think import ThinkSplitter
+from ..think import TaggedProse
 from .answer import Calls, image_of, message_of, reason_of, usage_of
 from .errors import error_of
 from .wire import ANSWER, WireAnswer, WireAnswerMessage
@@ -27,7 +29,7 @@ class OllamaMachine(Machine):
     def __init__(self, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> None:
         super().__init__()
         self._calls = Calls(seed)
-        self._tags = ThinkSplitter() if traits.think_tags else None
+        self._tags = TaggedProse() if traits.think_tags else None
         self._lenient = traits.lenient_end
         self._last = WireAnswer()
 
@@ -39,8 +41,9 @@ class OllamaMachine(Machine):
         message = message_of(answer)
         if not self.sink.started and (message is not None or answer.done):
             self.sink.start("", answer.model or "")
+        tokens = () if answer.logprobs is None else logprobs.read(answer.logprobs)
         if message is not None:
-            self._message(message)
+            self._message(message, tokens)
         if answer.done:
             self._last = answer
             self._finish()
@@ -50,11 +53,11 @@ class OllamaMachine(Machine):
         if self._lenient and self.sink.started:
             self._finish()
 
-    def _message(self, message: WireAnswerMessage) -> None:
+    def _message(self, message: WireAnswerMessage, tokens: Logprobs) -> None:
         if message.thinking:
             self.sink.prose(Thinking, message.thinking)
         if message.content:
-            self._text(message.content)
+            self._text(message.content, tokens)
         if message.images:
             for data in message.images:
                 self.sink.whole(image_of(data))
@@ -63,18 +66,18 @@ class OllamaMachine(Machine):
             for wire in message.tool_calls:
                 if (call := self._calls.read(wire)) is not None:
                     self.sink.whole(call)
+        if tokens and not message.content:
+            self.sink.late_logprobs(tokens)
 
-    def _text(self, text: str) -> None:
+    def _text(self, text: str, tokens: Logprobs) -> None:
         if self._tags is None:
-            self.sink.prose(Text, text)
-            return
-        for kind, piece in self._tags.feed(text):
-            self.sink.prose(kind, piece)
+            self.sink.prose(Text, text, tokens)
+        else:
+            self._tags.say(self.sink, text, tokens)
 
     def _flush_tags(self) -> None:
         if self._tags is not None:
-            for kind, text in self._tags.end():
-                self.sink.prose(kind, text)
+            self._tags.finish(self.sink)
 
     def _finish(self) -> None:
         self._flush_tags()

@@ -80,6 +80,7 @@ class WireAnswer(Struct, gc=False):
     prompt_eval_count: Count = None
     eval_count: Count = None
     error: Any = None
+    logprobs: Any = None
 
 
 def decoder[T](type: type[T] | Any) -> msgspec.json.Decoder[T]:

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from .. import logprobs
 from ..codec import Seed
 from ..media import blob_of_url
-from ..model import Audio, Blob, Citation, Image, Reason, Refusal, Text, Thinking, Usage
+from ..model import Audio, Blob, Citation, Image, Logprob, Reason, Refusal, Text, Thinking, Usage
 from .reasoning import reasoning_text
 from .wire import NAME, decoder, dumps
 
@@ -56,6 +57,7 @@ class WireChoice(Struct, gc=False):
     finish_reason: str | None = None
     stop_reason: Any = None  # vLLM: the stop sequence that matched, or a token id
     matched_stop: Any = None  # SGLang
+    logprobs: Any = None
 
 
 class WireGroq(Struct, gc=False):
@@ -118,6 +120,10 @@ def end_of(choice: WireChoice, calls: int, refused: bool) -> tuple[Reason, str |
         if refused:
             return "refusal", None
     return reason, None
+
+
+def logprobs_of(choice: WireChoice) -> tuple[Logprob, ...]:
+    return logprobs.read(choice.logprobs.get("content")) if isinstance(choice.logprobs, dict) else ()
 
 
 # ------------------------------------------------------------------------------------------------ pieces of a message

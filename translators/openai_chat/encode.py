@@ -9,21 +9,22 @@ A delta costs one JSON string between bytes that were made when its part began.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..codec import Seed
 from ..endings import last_words
 from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate
 from ..framing import sse
-from ..model import Audio, Refusal, Request, Text, Thinking, ToolCall, Usage
+from ..model import Audio, Logprob, Refusal, Request, Text, Thinking, ToolCall, Usage
 from .answer import audio_object, render_usage
 from .errors import error_object
-from .response import Asked, answer_id, finish_of, shown
+from .response import Asked, answer_id, finish_of, logprobs_object, shown
 from .wire import encode
 
 KEEP_ALIVE = b": keepalive\n\n"
 DONE = b"data: [DONE]\n\n"
+_NO_LOGPROBS = b'"logprobs":null'
 
 _FIELDS: dict[type, bytes] = {
     Text: b'{"content":',
@@ -62,7 +63,8 @@ class ChatEncoder:
     def encode(self, event: Event) -> bytes:
         if type(event) is PartDelta:
             if self._before is not None:
-                return b"%b%b%b" % (self._before, encode(event.text), self._after)
+                after = self._with(event.logprobs) if event.logprobs and self._wants.logprobs else self._after
+                return b"%b%b%b" % (self._before, encode(event.text), after)
             return self._arguments(event.text) if self._call is not None else b""
         return self._handlers[type(event)](event)
 
@@ -83,7 +85,11 @@ class ChatEncoder:
         self._head = b"data: " + head[:-1] + b',"choices":'
         self._delta_head = self._head + b'[{"index":0,"delta":'
         usage = b',"usage":null' if self._wants.usage else b""
-        self._tail = b',"logprobs":null,"finish_reason":null}]' + usage + b"}\n\n"
+        self._tail = b"," + _NO_LOGPROBS + b',"finish_reason":null}]' + usage + b"}\n\n"
+
+    def _with(self, tokens: Sequence[Logprob]) -> bytes:
+        """The end of a delta's chunk, with the log probabilities of its text."""
+        return self._after.replace(_NO_LOGPROBS, b'"logprobs":' + encode(logprobs_object(tokens)), 1)
 
     def chunk(self, delta: Any) -> bytes:
         return self._delta_head + encode(delta) + self._tail

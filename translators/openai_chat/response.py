@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from .. import logprobs
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..endings import last_words
 from ..media import described
@@ -15,6 +16,7 @@ from ..model import (
     Audio,
     File,
     Image,
+    Logprob,
     Part,
     Reason,
     Refusal,
@@ -41,6 +43,7 @@ from .answer import (
     end_of,
     image_link,
     images,
+    logprobs_of,
     parse_usage,
     pieces,
     render_usage,
@@ -70,6 +73,8 @@ def parse_response(body: bytes, seed: Seed, traits: Traits = DEFAULT_TRAITS) -> 
         raise UpstreamFault(gave_up(choice.finish_reason))
     message = choice.message or choice.delta or WireDelta()
     parts = _parts(message, seed, traits)
+    if tokens := logprobs_of(choice):
+        logprobs.put(tokens, parts)
     calls = sum(isinstance(part, ToolCall) for part in parts)
     refused = any(isinstance(part, Refusal) for part in parts)
     reason, stop = end_of(choice, calls, refused)
@@ -164,6 +169,7 @@ class Asked:
         functions = (tool.extra.get(NAME, {}) for tool in request.tools if isinstance(tool, Tool))
         self.model = request.model
         self.usage = request.include_usage
+        self.logprobs = request.logprobs is not None
         self.legacy = any(extra.get(LEGACY) for extra in functions)
         self.thoughts = request.reasoning is None or request.reasoning.visible is not False
 
@@ -173,7 +179,9 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
     message = _message(response, wants)
     calls = sum(isinstance(part, ToolCall) for part in response.parts)
     finish = finish_of(response.reason, message["refusal"] is not None, calls, wants.legacy)
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    tokens = [token for part in response.parts if isinstance(part, Text) for token in part.logprobs]
+    told = logprobs_object(tokens) if tokens and wants.logprobs else None
+    choice = {"index": 0, "message": message, "logprobs": told, "finish_reason": finish}
     return encode(
         {
             "id": answer_id(response.id, seed),
@@ -184,6 +192,10 @@ def render_response(response: Response, asked: Request, seed: Seed) -> bytes:
             "usage": render_usage(response.usage),
         }
     )
+
+
+def logprobs_object(tokens: Sequence[Logprob]) -> dict[str, Any]:
+    return {"content": logprobs.write(tokens), "refusal": None}
 
 
 def _message(response: Response, wants: Asked) -> dict[str, Any]:

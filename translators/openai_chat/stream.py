@@ -14,10 +14,11 @@ import msgspec
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..events import Finish
 from ..framing import ArrayFramer, Framer, SseFramer
+from ..logprobs import Logprobs
 from ..model import Citation, Refusal, Text, Thinking
 from ..policy import INFO, Loss
 from ..stream import Machine, StreamDecoder
-from ..think import ThinkSplitter
+from ..think import TaggedProse
 from .answer import (
     ANSWER,
     BROKEN,
@@ -29,6 +30,7 @@ from .answer import (
     citations,
     end_of,
     images,
+    logprobs_of,
     parse_usage,
     pieces,
 )
@@ -54,7 +56,7 @@ class ChatMachine(Machine):
         super().__init__()
         self._calls = Calls(self.sink, seed)
         self._has_calls = False
-        self._tags = ThinkSplitter() if traits.think_tags else None
+        self._tags = TaggedProse() if traits.think_tags else None
         self._lenient = traits.lenient_end
         self._last: WireChoice | None = None  # the one with the reason why it ended
         self._refused = self._others = False
@@ -121,7 +123,10 @@ class ChatMachine(Machine):
 
     def _choice(self, choice: WireChoice) -> None:
         delta = choice.delta or choice.message
-        if delta is not None:
+        tokens = () if choice.logprobs is None else logprobs_of(choice)
+        if delta is None:
+            self.sink.late_logprobs(tokens)
+        else:
             content = delta.content
             if (
                 type(content) is str
@@ -133,28 +138,29 @@ class ChatMachine(Machine):
                 and not self._has_calls
                 and delta.refusal is None
             ):
-                self.sink.prose(Text, content)  # nearly every chunk
+                self.sink.prose(Text, content, tokens)  # nearly every chunk
             else:
-                self._delta(delta)
+                self._delta(delta, tokens)
             if delta.annotations or delta.images or delta.function_call is not None or delta.audio is not None:
                 self._extras(delta)
         if choice.finish_reason:
             self._ended(choice)
 
-    def _delta(self, delta: WireDelta) -> None:
+    def _delta(self, delta: WireDelta, tokens: Logprobs) -> None:
         if delta.reasoning_details:
             self._details.append(delta.reasoning_details)
         for kind, text in pieces(delta):
             if self._has_calls:
                 self._calls.close_complete()
+            mine, tokens = (tokens, ()) if kind is Text else ((), tokens)
             if kind is Text and self._tags is not None:
-                for sort, piece in self._tags.feed(text):
-                    self.sink.prose(sort, piece)
+                self._tags.say(self.sink, text, mine)
             else:
                 self._refused = self._refused or kind is Refusal
-                self.sink.prose(kind, text)
+                self.sink.prose(kind, text, mine)
         if delta.tool_calls:
             self._tool_calls(delta.tool_calls)
+        self.sink.late_logprobs(tokens)
 
     def _tool_calls(self, calls: list[WireCallDelta]) -> None:
         self._flush_tags()
@@ -174,8 +180,7 @@ class ChatMachine(Machine):
 
     def _flush_tags(self) -> None:
         if self._tags is not None:
-            for kind, text in self._tags.end():
-                self.sink.prose(kind, text)
+            self._tags.finish(self.sink)
 
     # ---- the end
 

@@ -10,14 +10,14 @@ A delta costs its number and one JSON string between bytes that were made when i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..codec import Seed
 from ..endings import last_words
 from ..events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate
 from ..framing import sse
-from ..model import Part, Refusal, Request, Text, Thinking, ToolCall, Usage
+from ..model import Logprob, Part, Refusal, Request, Text, Thinking, ToolCall, Usage
 from .errors import failed_object
 from .parts import render_citations
 from .response import (
@@ -29,6 +29,7 @@ from .response import (
     finished,
     in_words,
     incomplete_of,
+    logprobs_list,
     message_item,
     output_text,
     plain_item,
@@ -62,6 +63,7 @@ class ResponsesEncoder:
         self._closing: Json | None = None  # the item that is complete, but not yet done
         self._part: Part | None = None
         self._texts: list[str] = []
+        self._tokens: list[Logprob] = []  # of the part, where the client wants to know
         self._refused = False
         self._before = self._after = b""
         self._handlers: dict[type, Callable[[Any], bytes]] = {
@@ -76,16 +78,22 @@ class ResponsesEncoder:
 
     def encode(self, event: Event) -> bytes:
         if type(event) is PartDelta:
-            opened = b"" if self._before else self._open()
             text = event.text
+            opened = b"" if self._before or not text else self._open()
+            after = self._with(event.logprobs) if event.logprobs and self._wants.logprobs else self._after
             if not self._before:
                 if isinstance(self._part, ToolCall):  # one whose arguments come whole
                     self._texts.append(text)
                 return b""
             self._texts.append(text)
             number, self._sequence = self._sequence, self._sequence + 1
-            return b"%b%b%d%b%b}\n\n" % (opened, self._before, number, self._after, encode(text))
+            return b"%b%b%d%b%b}\n\n" % (opened, self._before, number, after, encode(text))
         return self._handlers[type(event)](event)
+
+    def _with(self, tokens: Sequence[Logprob]) -> bytes:
+        """What stands before the words of a text's delta, with their log probabilities."""
+        self._tokens += tokens
+        return b',"logprobs":%b,"delta":' % encode(logprobs_list(tokens))
 
     def keep_alive(self) -> bytes:
         """An event that clients take no notice of but their timers do. Nothing before the first event or after the
@@ -168,7 +176,7 @@ class ResponsesEncoder:
     def _begin(self, event: PartStart) -> bytes:
         """Texts and thoughts begin with their first words: there is no item for an empty one."""
         part = self._part = event.part
-        self._texts, self._before = [], b""
+        self._texts, self._tokens, self._before = [], [], b""
         match part:
             case Text() | Refusal():
                 return b""
@@ -256,11 +264,11 @@ class ResponsesEncoder:
             out += self._event("response.refusal.done", **about, refusal=text)
         else:
             cited = render_citations(text, (*part.citations, *event.citations))
-            said = output_text(text, cited)
+            said = output_text(text, cited, self._tokens)
             for n, annotation in enumerate(cited):
                 added = "response.output_text.annotation.added"
                 out += self._event(added, **about, annotation_index=n, annotation=annotation)
-            out += self._event("response.output_text.done", **about, text=text, logprobs=[])
+            out += self._event("response.output_text.done", **about, text=text, logprobs=said["logprobs"])
         self._phase = own(event.extra).get("phase") or self._phase
         self._content.append(said)
         return out + self._event("response.content_part.done", **about, part=said)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from .. import logprobs
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..endings import last_words
 from ..media import described
@@ -20,6 +21,7 @@ from ..model import (
     BadRequest,
     File,
     Image,
+    Logprob,
     Opaque,
     Part,
     Reason,
@@ -84,9 +86,23 @@ def parts_of_answer(raw: Raw) -> list[Part]:
     """Raises `msgspec.ValidationError` where the item lacks what its kind must have."""
     type = KIND.decode(raw).type or "message"
     try:
-        return parts_of(type, raw, "output", ids=False)
+        parts = parts_of(type, raw, "output", ids=False)
     except BadRequest as error:  # here it is the upstream's mistake
         raise msgspec.ValidationError(str(error)) from None
+    return _with_logprobs(parts, raw) if type == "message" else parts
+
+
+def _with_logprobs(parts: list[Part], raw: Raw) -> list[Part]:
+    """The parts of a message, which are those of its content one for one. A client's history needs none of this."""
+    content = _ANY.decode(raw).get("content")
+    if not isinstance(content, list) or len(content) != len(parts):
+        return parts
+    return [_with(part, said) for part, said in zip(parts, content, strict=True)]
+
+
+def _with(part: Part, said: Any) -> Part:
+    tokens = logprobs.read(said.get("logprobs")) if isinstance(part, Text) and isinstance(said, dict) else ()
+    return msgspec.structs.replace(part, logprobs=tokens) if tokens else part
 
 
 def reason_of(answer: WireResponse, parts: Iterable[Part]) -> Reason:
@@ -103,8 +119,14 @@ COMPLETED = "completed"
 INCOMPLETE = "incomplete"
 
 
-def output_text(text: str, cited: Sequence[Json] = ()) -> Json:
-    return {"type": "output_text", "text": text, "annotations": list(cited), "logprobs": []}
+def output_text(text: str, cited: Sequence[Json] = (), tokens: Sequence[Logprob] = ()) -> Json:
+    told = logprobs_list(tokens)
+    return {"type": "output_text", "text": text, "annotations": list(cited), "logprobs": told}
+
+
+def logprobs_list(tokens: Sequence[Logprob]) -> list[Json]:
+    """Bytes must be there."""
+    return logprobs.write(tokens, fill=True)
 
 
 def refusal(text: str) -> Json:
@@ -191,6 +213,7 @@ class Asked:
         typed = ((tool.name, local.item_type(tool)) for tool in request.tools if isinstance(tool, Tool))
         self._kinds = {name: kind for name, kind in typed if kind is not None}
         self.thoughts = request.reasoning is None or request.reasoning.visible is not False
+        self.logprobs = request.logprobs is not None
         self._tools = Raw(encode(declarations(request)))
 
     def kind_of(self, call: ToolCall) -> str:
@@ -297,7 +320,8 @@ class _Output:
     def _part(self, part: Part) -> None:
         match part:
             case Text() if part.text:
-                self._say(output_text(part.text, render_citations(part.text, part.citations)), part)
+                tokens = part.logprobs if self._wants.logprobs else ()
+                self._say(output_text(part.text, render_citations(part.text, part.citations), tokens), part)
             case Refusal() if part.text:
                 self._say(refusal(part.text), part)
             case Text() | Refusal():

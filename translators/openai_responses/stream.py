@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from .. import logprobs
 from ..codec import DEFAULT_TRAITS, Seed, Traits
 from ..events import Finish
 from ..framing import ArrayFramer, Framer, SseFramer
+from ..logprobs import Logprobs
 from ..model import Citation, Part, Refusal, Text, Thinking, ToolCall
 from ..stream import Machine, StreamDecoder
 from .errors import error_of, unfinished
@@ -40,6 +42,7 @@ class WireEvent(Struct, gc=False):
     item: Raw = Raw()
     response: Raw = Raw()
     annotation: Any = None
+    logprobs: Any = None
     object: str | None = None
 
 
@@ -70,6 +73,7 @@ class Item:
         self.call: ToolCall | None = None
         self.done = False
         self.lengths: dict[Any, int] = {}  # characters that each part has by now, by the part's key
+        self.tokens: dict[Any, int] = {}  # log probabilities that each text has by now
         self.held: list[str] = []  # arguments that came before the call's name
         self.cited: dict[int, list[Any]] = {}  # sources, by the place in the content
         self.summaries = 0
@@ -243,7 +247,7 @@ class ResponsesMachine(Machine):
     def _close_text(self, item: Item, key: tuple[str, int], part: Text | Refusal) -> None:
         if key not in item.lengths:
             self._open(item, key, Text("") if isinstance(part, Text) else Refusal(""))
-        self._repair(item, key, part.text)
+        self._repair(item, key, part.text, part.logprobs if isinstance(part, Text) else ())
         cited: tuple[Citation, ...] = part.citations if isinstance(part, Text) else ()
         self.sink.close((item.index, key), cited or citations(item.cited.get(key[1], [])), part.extra)
 
@@ -254,31 +258,35 @@ class ResponsesMachine(Machine):
             item.lengths[key] = 0
             self.sink.open((item.index, key), part)
 
-    def _delta(self, item: Item, key: Any, text: str) -> None:
+    def _delta(self, item: Item, key: Any, text: str, tokens: Logprobs = ()) -> None:
         item.lengths[key] += len(text)
-        self.sink.delta((item.index, key), text)
+        if tokens:
+            item.tokens[key] = item.tokens.get(key, 0) + len(tokens)
+        self.sink.delta((item.index, key), text, tokens)
 
-    def _repair(self, item: Item, key: Any, whole: str) -> None:
-        """What is missing at the end of a part, by its whole text."""
+    def _repair(self, item: Item, key: Any, whole: str, tokens: Logprobs = ()) -> None:
+        """What is missing at the end of a part, by its whole text and all of its log probabilities."""
         missing = whole[item.lengths.get(key, 0) :]
-        if missing and key in item.lengths:
-            self._delta(item, key, missing)
+        untold = tokens[item.tokens.get(key, 0) :]
+        if (missing or untold) and key in item.lengths:
+            self._delta(item, key, missing, untold)
 
-    def _grow(self, event: WireEvent, key: Any, part: Part, text: str | None) -> None:
+    def _grow(self, event: WireEvent, key: Any, part: Part, text: str | None, tokens: Logprobs = ()) -> None:
         item = self._item(event.output_index)
         if key not in item.lengths:
             self._open(item, key, part)
-        if text:
-            self._delta(item, key, text)
+        if text or tokens:
+            self._delta(item, key, text or "", tokens)
 
     def _text(self, event: WireEvent) -> None:
-        self._grow(event, ("text", event.content_index or 0), Text(""), event.delta)
+        tokens = logprobs.read(event.logprobs) if event.logprobs else ()
+        self._grow(event, ("text", event.content_index or 0), Text(""), event.delta, tokens)
 
     def _text_done(self, event: WireEvent) -> None:
         item, key = self._item(event.output_index), ("text", event.content_index or 0)
         if event.text:
             self._open(item, key, Text(""))
-            self._repair(item, key, event.text)
+            self._repair(item, key, event.text, logprobs.read(event.logprobs))
 
     def _annotation(self, event: WireEvent) -> None:
         self._item(event.output_index).cited.setdefault(event.content_index or 0, []).append(event.annotation)
