@@ -50,7 +50,8 @@ class Link:
 
     def __init__(self, views: Sequence[Contentview] = ()) -> None:
         self._views = views
-        self._live: dict[str, Exchange] = {}
+        self._live: dict[str, tuple[http.HTTPFlow, Exchange]] = {}  # by flow
+        self._of_client: dict[str, set[str]] = {}  # a client connection's live flows
         self._memory = TurnMemory()
         self._keeping: Keeping | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -103,6 +104,11 @@ class Link:
             logger.warning("closed a connection from %s: %s", peer, client.error)
         return None if _started() else _starting()
 
+    def client_disconnected(self, client: Client) -> None:
+        """mitmproxy forgets a stream that still waits for a connection; its exchange ends here."""
+        for id in [*self._of_client.get(client.id, ())]:
+            self.cancelled(*self._live[id])
+
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         layers = nextlayer.context.layers
         if nextlayer.layer is not None or not layers or not isinstance(layers[0], modes.ReverseProxy):
@@ -133,9 +139,8 @@ class Link:
 
     def error(self, flow: http.HTTPFlow) -> None:
         """An exchange that somebody killed, or that broke in mitmproxy."""
-        exchange = self._live.get(flow.id)
-        if exchange is not None:
-            self.cancelled(flow, exchange)
+        if flow.id in self._live:
+            self.cancelled(*self._live[flow.id])
         self.response(flow)
 
     def wants(self, hook: str) -> bool:
@@ -245,7 +250,8 @@ class Link:
         opened = Opening(flow, taken, self.settings, self.router, self._board, self._meters).open()
         if isinstance(opened, Exchange):
             opened.memory = self._memory.of(taken.values)
-            self._live[flow.id] = opened
+            self._live[flow.id] = (flow, opened)
+            self._of_client.setdefault(flow.client_conn.id, set()).add(flow.id)
         return opened
 
     def body_too_large(self, flow: http.HTTPFlow, taken: Taken) -> Reply:
@@ -274,6 +280,10 @@ class Link:
         """The exchange is over: write its record, and let go of what is live."""
         if self._live.pop(flow.id, None) is None:
             return
+        beside = self._of_client[flow.client_conn.id]
+        beside.discard(flow.id)
+        if not beside:
+            del self._of_client[flow.client_conn.id]
         exchange.ended_at = time.time()
         if exchange.passed is not None:
             exchange.passed.leave(exchange.tokens_used)

@@ -29,6 +29,7 @@ PATIENCE = 60.0  # seconds, after which a client that got no end is a hang
 TIMEOUT = {"connect": 1, "first_byte": 1.5, "idle": 1.5, "total": 20}
 WARM = 0.2  # the share of the time after which memory must be flat
 FLAT = 1.10  # times what the memory was, once warm
+LONG = 60.0  # seconds; a run shorter than that never gets warm, and says nothing of memory
 HANG_UP = 0.05  # the share of the turns that the client leaves
 LEFT = "left"  # by the client
 TURNS = 4  # on one connection, at most
@@ -155,7 +156,7 @@ class Verdict:
         found = [f"MISS {miss}" for miss in tally.misses[:20]]
         found += [f"MISS {protocol}: no client got an answer" for protocol in BODIES if not tally.answered[protocol]]
         found += [f"LEAK {name}: {was} before, {now} after" for name, (was, now) in self.leaks.items()]
-        if tally.growth() > FLAT:
+        if self.seconds >= LONG and tally.growth() > FLAT:
             found.append(f"GROWTH memory is {tally.growth():.2f} times what it was when warm")
         if "Traceback" in self.log:
             found.append(self.log[self.log.index("Traceback") :][:3000])

@@ -27,7 +27,7 @@ def test_what_is_wrong_is_said_and_ends_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def ended(tally: soak.Tally, leaks: dict[str, tuple[int, int]], log: str) -> tuple[int, str]:
-        monkeypatch.setattr(soak, "measure", lambda *_: soak.Verdict(tally, leaks, 1.0, log))
+        monkeypatch.setattr(soak, "measure", lambda *_: soak.Verdict(tally, leaks, soak.LONG, log))
         return soak.main([]), capsys.readouterr().out
 
     assert ended(good(), {}, "")[0] == 0
