@@ -22,7 +22,7 @@ from translators import CODECS, logprobs
 from translators.bridge import Bridge
 from translators.codec import DEFAULT_TRAITS, Codec, Traits, Wire
 from translators.events import Event, Finish, PartDelta, PartEnd, PartStart, Start, fold, unfold
-from translators.model import BadRequest, Format, Logprob, Message, Request, Response, Text, Thinking, ToolCall
+from translators.model import BadRequest, Format, Logprob, Message, Refusal, Request, Response, Text, Thinking, ToolCall
 from translators.stops import StopCutter
 
 CHAT, RESPONSES, GEMINI, OLLAMA = (
@@ -173,6 +173,16 @@ def test_a_call_that_follows_gives_its_tokens_to_nobody() -> None:
         {"choices": [{"delta": {"tool_calls": [call]}, "logprobs": {"content": ENTRIES}, "finish_reason": "stop"}]},
     ]
     assert fold(streamed(CHAT, frames)).parts == (Text("Hé!", logprobs=HI), ToolCall("a", "f", "{}"))
+
+
+def test_tokens_of_a_refusal_are_told_to_be_lost() -> None:
+    decoder = CHAT.decoder(SEED)
+    choice = {"delta": {"refusal": "No."}, "logprobs": {"content": None, "refusal": ENTRIES}, "finish_reason": "stop"}
+    events = decoder.feed(b"data: " + json.dumps({"id": "c", "choices": [choice]}).encode() + b"\n\n")
+    events += decoder.feed(b"")
+    lawful.check(events)
+    assert fold(events).parts == (Refusal("No."),)
+    assert [(loss.path, loss.code) for loss in decoder.losses] == [("logprobs", "dropped")]
 
 
 def test_responses_are_read_without_doubling() -> None:

@@ -123,7 +123,7 @@ class ChatMachine(Machine):
 
     def _choice(self, choice: WireChoice) -> None:
         delta = choice.delta or choice.message
-        tokens = () if choice.logprobs is None else logprobs_of(choice)
+        tokens = () if choice.logprobs is None else self._tokens(choice)
         if delta is None:
             self.sink.late_logprobs(tokens)
         else:
@@ -145,6 +145,12 @@ class ChatMachine(Machine):
                 self._extras(delta)
         if choice.finish_reason:
             self._ended(choice)
+
+    def _tokens(self, choice: WireChoice) -> Logprobs:
+        """Of the text; those of a refusal are counted apart, and no other protocol has them."""
+        if isinstance(choice.logprobs, dict) and choice.logprobs.get("refusal"):
+            self.sink.lose_logprobs()
+        return logprobs_of(choice)
 
     def _delta(self, delta: WireDelta, tokens: Logprobs) -> None:
         if delta.reasoning_details:
