@@ -9,7 +9,7 @@ reads along.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeGuard
 
 from .body import WRONG, is_json
 from .codec import Codec, Encoder, ErrorReply, Seed, Traits
@@ -38,7 +38,7 @@ class Pair(Protocol):
     def plain_deltas(self) -> bool: ...
 
     @property
-    def take(self) -> Callable[[str], None] | None: ...
+    def take(self) -> Callable[[str], object] | None: ...
 
     def as_asked(self) -> Request: ...
 
@@ -260,6 +260,14 @@ def written(bridge: Pair, events: Sequence[Event], headers: Mapping[str, str]) -
     return whole_head(headers), bridge.client.render_response(fold(events), asked, bridge.seed)
 
 
+_DELTAS = {PartDelta}
+
+
+def only_deltas(events: Sequence[Event]) -> TypeGuard[Sequence[PartDelta]]:
+    """Whether there is something, and nothing but text and arguments: nearly all that ever comes."""
+    return {type(event) for event in events} == _DELTAS
+
+
 class _Streamed:
     """A stream of events: encoded anew, folded into one body, or passed on as it is while a decoder reads along."""
 
@@ -291,11 +299,12 @@ class _Streamed:
         if self._relays:
             return self._relay(data, raw)
         events = self._decoder.feed(data)
-        if self._direct is not None and len(events) == 1 and type(delta := events[0]) is PartDelta:
-            self._meter.read(delta.text)
+        if self._direct is not None and only_deltas(events):  # the path of every token
+            text = events[0].text if len(events) == 1 else "".join([delta.text for delta in events])
+            self._meter.read(text)
             if self._take is not None:
-                self._take(delta.text)
-            return self._direct(delta)  # the path of every token
+                self._take(text)
+            return b"".join(map(self._direct, events))
         return self._translate(events)
 
     def broken(self, error: ApiError) -> bytes:
@@ -319,8 +328,8 @@ class _Streamed:
         events = self._decoder.feed(data)
         if raw is data and data:  # compressed bytes have no frames to see
             raw = self._whole.feed(data)
-        if data and answer.head is not None and len(events) == 1 and type(events[0]) is PartDelta:
-            self._last = raw
+        if data and answer.head is not None and only_deltas(events):
+            self._last = raw or self._last
             return raw
         answer.watch(events)
         if answer.head is None:

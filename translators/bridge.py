@@ -178,7 +178,7 @@ class Bridge:
         return all(isinstance(step, _Restore | Packer) for step in self._transforms)
 
     @property
-    def take(self) -> Callable[[str], None] | None:
+    def take(self) -> Callable[[str], object] | None:
         """Who must see every delta that does not go through `transform`."""
         return None if self._packer is None else self._packer.take
 

@@ -11,6 +11,7 @@ they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 from msgspec.structs import replace
@@ -36,14 +37,14 @@ class Packer:
         self._calls: list[ToolCall] = []
         self._late = False
         self._part: Part | None = None
-        self._texts: list[str] = []
+        self._texts = StringIO()  # of the part that is open
         self._silent: PartStart | None = None  # a text of which nothing was said yet
         self._held: PartEnd | None = None
         self._parcel = Parcel(scope)  # of the part whose end is held
         self._marks = False  # that part, even if it carries nothing
         self._shift = 0
         self._next = 0  # the index of a part that would come now
-        self.take = self._texts.append  # each delta that does not come through here
+        self.take = self._texts.write  # each delta that does not come through here
 
     def __call__(self, event: Event) -> Sequence[Event]:
         match event:
@@ -74,7 +75,8 @@ class Packer:
                 out = self._with_thought(call, event.index)
         out += self._release()
         self._part = part
-        self._texts.clear()
+        self._texts.seek(0)
+        self._texts.truncate()
         if isinstance(part, ToolCall) and self._places.call and (call or self._pending):
             calls = [Call(call.facts)] if call is not None else []
             parcel = Parcel(self._turn.scope, self._pending, calls)
@@ -104,7 +106,7 @@ class Packer:
         return [PartStart(at, empty), PartEnd(at, extra=self._token(empty, parcel))]
 
     def _end(self, event: PartEnd) -> Sequence[Event]:
-        part, said = self._part, "".join(self._texts)
+        part, said = self._part, self._texts.getvalue()
         if self._shift:
             event = replace(event, index=event.index + self._shift)
         self._next = event.index + 1
