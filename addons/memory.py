@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 
 ENTRIES = 50_000
@@ -30,6 +30,7 @@ class TurnMemory:
         self._most, self._room, self._age, self._clock = entries, size, age, clock
         self._salt = secrets.token_bytes(16)
         self._kept: OrderedDict[tuple[str, str], tuple[float, bytes]] = OrderedDict()
+        self._owned: Counter[str] = Counter()  # entries of each client that has any
         self.size = 0
 
     def __len__(self) -> int:
@@ -56,12 +57,20 @@ class TurnMemory:
         if _cost(value) > self._room:
             return
         self._kept[key] = self._clock(), value
+        self._owned[key[0]] += 1
         self.size += _cost(value)
         while len(self._kept) > self._most or self.size > self._room:
             self._drop(next(iter(self._kept)))
 
     def _drop(self, key: tuple[str, str]) -> None:
         self.size -= _cost(self._kept.pop(key)[1])
+        self._owned[key[0]] -= 1
+        if not self._owned[key[0]]:
+            del self._owned[key[0]]
+
+    def knows(self, owner: str) -> bool:
+        """Whether anything is kept for a client: most have nothing, and their histories need not be looked at."""
+        return owner in self._owned
 
 
 def _cost(value: bytes) -> int:
@@ -74,6 +83,9 @@ class ClientMemory:
 
     def __init__(self, turns: TurnMemory, owner: str) -> None:
         self._turns, self._owner = turns, owner
+
+    def __bool__(self) -> bool:
+        return self._turns.knows(self._owner)
 
     def get(self, key: str) -> bytes | None:
         return self._turns.get((self._owner, key))

@@ -55,7 +55,9 @@ class Side(Protocol):
 
 
 class Memory(Protocol):
-    """Parcels by key, of one client, as long as there is room."""
+    """Parcels by key, of one client, as long as there is room. False where it holds nothing for that client."""
+
+    def __bool__(self) -> bool: ...
 
     def get(self, key: str) -> bytes | None: ...
 

@@ -75,7 +75,7 @@ class Unpacker:
             if message.role != "assistant":
                 continue
             parts, found = self._opened(message.parts)
-            if not found and self._memory is not None:
+            if not found and self._memory:
                 keys = keys or Keys(messages, self._scope, self._places.ids)
                 parcel = self._recalled(self._memory, keys, parts, n)
                 if parcel is not None:

@@ -65,3 +65,15 @@ def test_no_credential_is_kept_in_clear() -> None:
     turns, _, _ = memory()
     turns.of(["secret-key"]).put("a", b"1")
     assert "secret-key" not in repr(vars(turns))
+
+
+def test_a_client_of_whom_nothing_is_kept_is_known_at_once() -> None:
+    turns = TurnMemory(entries=2)
+    mine, yours = turns.of(["mine"]), turns.of(["yours"])
+    assert not mine
+    mine.put("a", b"1")
+    mine.put("a", b"2")
+    assert mine and not yours
+    for key in ("b", "c"):  # room for two: mine goes
+        yours.put(key, b"3")
+    assert yours and not mine
