@@ -5,6 +5,7 @@ Hypothesis draws the values, a pool of them once for each run; a cheap generator
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import string
@@ -148,6 +149,10 @@ class Drawer:
         data = json.dumps(body, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
         return Case("values changed", http("POST", path, (), data), protocol)
 
+    def value(self) -> Any:
+        """One of the pool; its own copy, since the next change may reach into it."""
+        return copy.deepcopy(self.random.choice(self.values))
+
     def change(self, body: Any, place: tuple[Any, ...]) -> None:
         for key in place[:-1]:
             try:
@@ -167,9 +172,9 @@ class Drawer:
             case 2 if isinstance(body, dict):
                 body[str(self.random.choice(self.values))[:20]] = body.pop(key)
             case 3 if isinstance(body, dict):
-                body[self.random.choice(_NAMES)] = self.random.choice(self.values)
+                body[self.random.choice(_NAMES)] = self.value()
             case _:
-                body[key] = self.random.choice(self.values)
+                body[key] = self.value()
 
     def bytes_changed(self) -> Case:
         protocol, path = self.door()

@@ -26,6 +26,14 @@ def test_a_seed_says_the_same_things() -> None:
     assert len(Counter(case.kind for case in first)) > 8
 
 
+def test_what_is_drawn_leaves_the_pool_as_it_is() -> None:
+    drawer = Drawer(5)
+    before = repr(drawer.values)
+    for _ in range(3000):
+        drawer.values_changed()
+    assert repr(drawer.values) == before
+
+
 
 @pytest.mark.parametrize(("protocol", "status", "kind", "body", "why"), [
     ("ollama", 400, "application/json", b'{"error":"no"}', ""),
