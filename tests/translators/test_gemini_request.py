@@ -429,3 +429,10 @@ def test_settings_go_out_and_what_has_no_place_is_told() -> None:
         "max_output=clamped", "stop=truncated", "temperature=clamped", "seed=dropped", "format.schema=approximated",
         "metadata=approximated", "verbosity=dropped", "n=dropped",
     ]  # fmt: skip
+
+
+def test_arguments_that_are_no_text_are_refused_with_their_place() -> None:
+    body = b'{"contents":[{"role":"model","parts":[{"functionCall":{"name":"ls","args":{"p":"\xff"}}}]}]}'
+    with pytest.raises(BadRequest) as refused:
+        gemini.parse_request(Wire("/v1beta/models/m:generateContent", body))
+    assert refused.value.error.param == "contents[0].parts[0].functionCall.args"

@@ -142,7 +142,11 @@ class _Parser:
         path = f"contents[{index}].parts[{n}].functionCall.name"
         if not call.name:
             raise BadRequest(f"{path} is required", path)
-        arguments = arguments_of(call)
+        try:
+            arguments = arguments_of(call)
+        except UnicodeDecodeError as error:  # bytes that are read only now
+            args = path.removesuffix("name") + "args"
+            raise BadRequest(f"{args} is no valid UTF-8: {error.reason}", args) from None
         id = call.id or fit_call_id(f"{index}.{n}\0{call.name}\0{arguments}", CALL_ID)
         return ToolCall(id, call.name, arguments, extra=signed(wire.thought_signature))
 
