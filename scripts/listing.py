@@ -1,30 +1,13 @@
-"""`llm-link providers list` and `llm-link models`: the catalogue as tables whose rows never wrap."""
+"""`llm-link providers list` and `llm-link models`: the catalogue as tables or as JSON."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from addons.catalog import Model, Provider, catalogue
 from addons.settings import environment
-
-
-class Unknown(Exception):
-    """A name that is not in the catalogue."""
-
-
-def show(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console = Console()
-    Console(width=console.width if console.is_terminal else 250, highlight=False).print(table)
+from scripts.terminal import fail, print_json, print_table, suggestion
 
 
 def key_state(provider: Provider, environ: dict[str, str]) -> str:
@@ -33,8 +16,12 @@ def key_state(provider: Provider, environ: dict[str, str]) -> str:
     return "not set" if provider.key_required else "not needed"
 
 
-def providers() -> None:
+def providers(as_json: bool) -> None:
     environ = dict(environment(Path.cwd(), os.environ)[0])
+    known = catalogue().providers.values()
+    if as_json:
+        print_json([describe_provider(provider, environ) for provider in known])
+        return
     rows = [
         (
             provider.name,
@@ -44,28 +31,58 @@ def providers() -> None:
             key_state(provider, environ),
             provider.default_model,
         )
-        for provider in catalogue().providers.values()
+        for provider in known
     ]
-    show(("name", "provider", "protocols", "key variable", "key", "default model"), rows)
+    print_table(("name", "provider", "protocols", "key variable", "key", "default model"), rows)
+
+
+def describe_provider(provider: Provider, environ: dict[str, str]) -> dict[str, object]:
+    """`key_set`: whether one of `key_env` is set, here or in `.env`."""
+    return {
+        "name": provider.name,
+        "title": provider.title,
+        "protocols": provider.protocols,
+        "base_url": provider.base_url,
+        "key_env": provider.key_env,
+        "key_required": provider.key_required,
+        "key_set": any(environ.get(name) for name in provider.key_env),
+        "default_model": provider.default_model,
+        "regions": list(provider.regions),
+    }
 
 
 def tokens(count: int) -> str:
     return f"{count:,}" if count else ""
 
 
-def abilities(model: Model) -> str:
+def abilities(model: Model) -> list[str]:
     names = [("tools", model.tools), ("images", model.vision), ("reasoning", model.reasoning)]
-    return ", ".join(name for name, has in names if has)
+    return [name for name, has in names if has]
 
 
-def models(name: str | None) -> None:
-    """Raises `Unknown`."""
+def models(name: str | None, as_json: bool) -> None:
     known = catalogue().providers
     if name is not None and name not in known:
-        raise Unknown(f"there is no provider {name!r}; there is {', '.join(known)}")
+        fail(f"there is no provider {name!r}{suggestion(name, known)}")
+    found = [(row, model) for row in ([known[name]] if name else known.values()) for model in row.models]
+    if as_json:
+        print_json([describe_model(provider, model) for provider, model in found])
+        return
     rows = [
-        (provider.name, model.id, tokens(model.context_window), tokens(model.max_output), abilities(model))
-        for provider in ([known[name]] if name else known.values())
-        for model in provider.models
+        (provider.name, model.id, tokens(model.context_window), tokens(model.max_output), ", ".join(abilities(model)))
+        for provider, model in found
     ]
-    show(("provider", "model", "context", "max output", "takes"), rows)
+    print_table(("provider", "model", "context", "max output", "takes"), rows)
+
+
+def describe_model(provider: Provider, model: Model) -> dict[str, object]:
+    """Sizes in tokens, null: unknown; `price`: US dollars for a million tokens, in and out."""
+    return {
+        "provider": provider.name,
+        "id": model.id,
+        "title": model.title or model.id,
+        "context_window": model.context_window or None,
+        "max_output": model.max_output or None,
+        "takes": abilities(model),
+        "price": model.price,
+    }

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import typer
 
 from addons.settings import Settings, load
 from scripts import serve
-from scripts.cli import with_command
+from scripts.cli import COMMANDS, app, with_command
 from scripts.serve import Options
 from tests.harness import clean_environ, free_port
+from tests.test_readme import check_ours
 
+ROOT_GROUP = typer.main.get_command(app)
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = "upstreams: {local: {protocol: openai-chat, base_url: http://127.0.0.1:9/v1}}\n"
 
@@ -58,7 +64,7 @@ def option(argv: list[str], name: str) -> str:
         (["check", "x"], ["check", "x"]),
         (["--help"], ["--help"]),
         (["-h"], ["-h"]),
-        (["--version"], ["version"]),
+        (["--version"], ["--version"]),
     ],
 )
 def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> None:
@@ -93,8 +99,13 @@ def test_what_comes_later_says_so(words: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["nope"], "No such command"),
-        (["--prot", "1"], "No such option"),
+        (["prviders"], "did you mean providers?"),
+        (["providers", "lst"], "did you mean list?"),
+        (["providers"], "name one of list"),
+        (["--prot", "1"], "did you mean --port"),
+        (["serve", "--prt=1"], "llm-link serve --help"),
+        (["demo", "--port", "x"], "integer"),
+        (["check"], "config"),
         (["--port", "0"], "--port"),
         (["--policy", "lax"], "strict, balanced, max_compat"),
         (["--log-level", "loud"], "debug, info, warning, error"),
@@ -105,13 +116,13 @@ def test_what_comes_later_says_so(words: list[str], tmp_path: Path) -> None:
         (["--base-url", "http://127.0.0.1:9/v1", "--host", "0.0.0.0"], "auth"),
         (["--base-url", "http://127.0.0.1:9/v1", "--env-file", "missing.env"], "missing.env"),
         (["check", "missing.yaml"], "missing.yaml"),
-        (["models", "nobody"], "nobody"),
+        (["models", "zhpu"], "did you mean zhipu?"),
     ],
 )
-def test_bad_usage_ends_with_2_and_a_reason(words: list[str], says: str, tmp_path: Path) -> None:
+def test_bad_usage_ends_with_2_and_a_line(words: list[str], says: str, tmp_path: Path) -> None:
     done = llm_link(*words, cwd=tmp_path)
     assert done.returncode == 2 and says in done.stderr, done
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("llm-link: ") and done.stderr.count("\n") == 1 and not done.stdout
 
 
 def test_a_bad_config_is_named_with_its_line(tmp_path: Path) -> None:
@@ -258,8 +269,87 @@ def test_version(tmp_path: Path) -> None:
 
 def test_starting_stays_light() -> None:
     """`serve` becomes another program: what it imports before is paid at every start."""
-    heavy = "('mitmproxy', 'httpx', 'rich')"
+    heavy = "('mitmproxy', 'httpx', 'rich', 'fastapi', 'cryptography', 'keyring')"
     code = f"import sys, scripts.serve, scripts.cli; print([m for m in {heavy} if m in sys.modules])"
+    assert python(code) == "[]"
+
+
+def test_help_of_all_imports_no_command() -> None:
+    code = (
+        "import sys; from scripts.cli import run; run(['--help']); print([m for m in sys.modules if '.commands.' in m])"
+    )
+    assert python(code).endswith("\n[]")
+
+
+def python(code: str) -> str:
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, timeout=60)
-    assert done.stdout.strip() == "[]", done
+    assert done.returncode == 0, done
+    return done.stdout.strip()
+
+
+# ------------------------------------------------------------------------------------------------ help
+
+
+def every_command(group: Any = ROOT_GROUP, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        yield (*words, name), command
+        if hasattr(command, "get_command"):
+            yield from every_command(command, *words, name)
+
+
+def test_the_table_says_what_the_commands_say_of_themselves() -> None:
+    for name, row in COMMANDS.items():
+        command = ROOT_GROUP.get_command(None, name)
+        assert (command.help or "").splitlines()[0] == row.summary, name
+
+
+def test_every_command_says_what_it_is_and_shows_examples() -> None:
+    for words, command in every_command():
+        assert command.help, words
+        assert command.epilog or words == ("version",), words
+        for line in (command.epilog or "").splitlines():
+            said = shlex.split(line, comments=True)
+            assert said[0] == "llm-link", line
+            check_ours(said[1:])
+
+
+def test_help_is_in_groups(tmp_path: Path) -> None:
+    everything = llm_link("--help", cwd=tmp_path).stdout
+    assert [f"\n{panel}:\n" in everything for panel in ("Run", "Look", "Set up", "Examples")] == [True] * 4
+    serve_help = llm_link("serve", "-h", cwd=tmp_path).stdout
+    assert "\nKeys:\n" in serve_help and "\nExamples:\n  llm-link serve " in serve_help
+    assert "\x1b" not in everything + serve_help
+
+
+# ------------------------------------------------------------------------------------------------ completion
+
+
+def completed(line: str, cwd: Path) -> list[str]:
+    """What bash offers after these words."""
+    words = line.split(" ")
+    done = llm_link(cwd=cwd, _LLM_LINK_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1))
+    assert done.returncode == 0 and not done.stderr, done
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ("llm-link ", "serve"),
+        ("llm-link prov", "providers"),
+        ("llm-link --prov", "--provider"),
+        ("llm-link --provider zh", "zhipu"),
+        ("llm-link serve --model glm-4.6", "glm-4.6"),
+        ("llm-link models deep", "deepseek"),
+        ("llm-link providers ", "list"),
+    ],
+)
+def test_the_shell_completes_names(line: str, offers: str, tmp_path: Path) -> None:
+    assert offers in completed(line, tmp_path)
+
+
+def test_completion_is_shown_for_a_shell(tmp_path: Path) -> None:
+    done = llm_link("--show-completion", "bash", cwd=tmp_path, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert done.returncode == 0 and "complete" in done.stdout and "llm-link" in done.stdout

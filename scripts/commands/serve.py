@@ -1,0 +1,109 @@
+"""`llm-link serve`: its options. What they become is in `scripts/serve.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts import completing
+from scripts.command import App, one_of
+from scripts.terminal import fail
+
+app = App()
+
+POLICIES = ("strict", "balanced", "max_compat")
+LEVELS = ("debug", "info", "warning", "error")
+
+FROM, KEYS, WHERE = "Where requests go", "Keys", "Where it listens"
+
+
+@app.command(
+    examples=(
+        "llm-link serve --provider deepseek --model deepseek-flash      # the key from DEEPSEEK_API_KEY",
+        "llm-link serve --base-url http://127.0.0.1:8000/v1 --web       # a server of your own, watched in mitmweb",
+        "llm-link serve --config llm-link.yaml --policy strict",
+        "llm-link --provider zhipu --api-key TOKEN                      # clients must present TOKEN",
+    )
+)
+def serve(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The config file (YAML).", rich_help_panel=FROM)
+    ] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            help="A provider, of `llm-link providers list`.",
+            rich_help_panel=FROM,
+            autocompletion=completing.providers,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="The provider's model that every request goes to.",
+            rich_help_panel=FROM,
+            autocompletion=completing.models,
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="The provider's base URL, with its version segment.", rich_help_panel=FROM)
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="What --base-url speaks; openai-chat by default.", rich_help_panel=FROM)
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option("--api-key", "--auth-key", help="The key that clients must present.", rich_help_panel=KEYS),
+    ] = None,
+    llm_api_key: Annotated[str | None, typer.Option(help="The provider's key.", rich_help_panel=KEYS)] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(help="A file of NAME=VALUE lines; all of it counts.", rich_help_panel=KEYS)
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Where to listen; 127.0.0.1 where nothing else is said.", rich_help_panel=WHERE),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", min=1, max=65535, help="8080 by default.", rich_help_panel=WHERE)
+    ] = None,
+    protocols: Annotated[
+        str | None, typer.Option(help="Client protocols to serve, comma-separated.", rich_help_panel=WHERE)
+    ] = None,
+    web: Annotated[
+        bool, typer.Option("--web", help="mitmweb instead of mitmdump: see every exchange.", rich_help_panel=WHERE)
+    ] = False,
+    web_port: Annotated[
+        int,
+        typer.Option(min=1, max=65535, help="Where mitmweb shows itself, on 127.0.0.1.", rich_help_panel=WHERE),
+    ] = 8081,
+    policy: Annotated[str | None, typer.Option(help=", ".join(POLICIES) + ".", callback=one_of(POLICIES))] = None,
+    log_level: Annotated[str | None, typer.Option(help=", ".join(LEVELS) + ".", callback=one_of(LEVELS))] = None,
+    app_name: Annotated[str | None, typer.Option("--app", "-a", hidden=True)] = None,
+    workers: Annotated[int, typer.Option(min=1, hidden=True)] = 1,
+    list_apps: Annotated[bool, typer.Option("--list-apps", hidden=True)] = False,
+    app_info: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Serve clients until stopped; the default command."""
+    later = {"--app": app_name, "--workers": workers > 1, "--list-apps": list_apps, "--app-info": app_info}
+    for name, value in later.items():
+        if value:
+            fail(f"{name}: not built yet")
+    from scripts import serve as serving
+
+    overrides = {
+        "provider": provider,
+        "model": model,
+        "api_key": api_key,
+        "llm_api_key": llm_api_key,
+        "base_url": base_url,
+        "protocol": protocol,
+        "protocols": protocols,
+        "policy": policy,
+        "log_level": log_level,
+        "host": host,
+        "port": port,
+    }
+    given = {name: value for name, value in overrides.items() if value is not None}
+    serving.serve(serving.Options(config, host, port, web, web_port, env_file, given))
