@@ -1,4 +1,5 @@
-"""What was said outside the file, laid over the file's values: command line > environment > file > default.
+"""What was said outside the file, laid over the file's values: command line > environment > file > app preset >
+default.
 
 The result is a document like the file's own, in which each value that came from elsewhere names its origin, so that
 there is one way from values to settings and every message names the flag that is to blame.
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from .apps import App, UnknownApp, find_all, models_of, protocols_of, upstream_of
 from .catalog import Provider, catalogue
 from .settings_model import PROTOCOLS
 from .settings_upstream import BARE_PATHS, split_url
@@ -51,6 +53,7 @@ class Serve(Struct, frozen=True, forbid_unknown_fields=True):
     log_level: str = ""
     host: str = ""
     port: int = 0
+    app: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, given: Mapping[str, object] | None, environ: Mapping[str, str]) -> Serve:
@@ -64,6 +67,13 @@ class Serve(Struct, frozen=True, forbid_unknown_fields=True):
         serve.surfaces()
         return serve
 
+    def apps(self) -> tuple[App, ...]:
+        """The presets that were asked for."""
+        try:
+            return find_all(self.app)
+        except UnknownApp as error:
+            raise SettingsError([Problem("", 0, "--app", str(error))]) from None
+
     def surfaces(self) -> tuple[str, ...]:
         """The client protocols that are served; `openai` stands for both of its own."""
         given = self.protocols.replace(",", " ").split() if isinstance(self.protocols, str) else self.protocols
@@ -71,7 +81,8 @@ class Serve(Struct, frozen=True, forbid_unknown_fields=True):
         unknown = [name for name in names if name not in PROTOCOLS]
         if unknown:
             raise SettingsError([Problem("", 0, "--protocols", f"unknown protocol {unknown[0]!r}; {_there_is()}")])
-        return tuple(name for name in PROTOCOLS if name in names) or PROTOCOLS
+        spoken = names or protocols_of(self.apps())
+        return tuple(name for name in PROTOCOLS if name in spoken) or PROTOCOLS
 
 
 def _there_is() -> str:
@@ -89,6 +100,8 @@ def lay_over(
         return over.document()
     if serve.provider or serve.base_url:
         over.from_flags(serve)
+    elif not named and serve.app:
+        over.from_preset(serve)
     elif not named and reverse is not None:
         over.from_reverse(reverse, protocol)
     elif not named:
@@ -149,7 +162,16 @@ class _Overlay:
         if not serve.provider:
             self.set(serve.protocol or "openai-chat", "--protocol", "upstreams", name, "protocol")
         origin = "--model" if serve.model else "--provider" if serve.provider else "--base-url"
-        self.set({"*": f"{name}/{serve.model or '*'}"}, origin, "models")
+        models = {"*": f"{name}/{serve.model}"} if serve.model else models_of(serve.apps(), name, serve.provider)
+        self.set(models, origin, "models")
+
+    def from_preset(self, serve: Serve) -> None:
+        """The upstream of the first app; where the file has `models`, they stay."""
+        apps = serve.apps()
+        name, part = upstream_of(apps[0], self.environ)
+        self.set(part, f"--app {apps[0].name}", "upstreams", name)
+        if "models" not in self.values:
+            self.set(models_of(apps, name, part["provider"]), f"--app {apps[0].name}", "models")
 
     def from_reverse(self, reverse: Reverse, protocol: str) -> None:
         if protocol and protocol not in PROTOCOLS:

@@ -38,12 +38,13 @@ COMMANDS = {
     "demo": Row(RUN, "demo", "A conversation with a scripted model through the proxy: no key, no network."),
     "check": Row(LOOK, "check", "Read a config file and say what is wrong with it."),
     "models": Row(LOOK, "models", "The models that LLM Link knows, with what they can do."),
+    "apps": Row(SET_UP, "apps", "The clients known by name, and how each is pointed here."),
     "providers": Row(SET_UP, "providers", "The providers known by name, and their keys."),
     "version": Row(LOOK, "version", "The version of LLM Link."),
 }
 
 # Commands of the contract that come later: they say so, whatever follows them.
-NOT_BUILT = ("apps", "launch", "usage", "doctor", "keys", "init", "try")
+NOT_BUILT = ("launch", "usage", "doctor", "keys", "init", "try")
 
 
 class Root(Group):

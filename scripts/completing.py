@@ -24,3 +24,9 @@ def models(incomplete: str) -> list[tuple[str, str]]:
 
     found = catalogue().matching(incomplete + "*")
     return [(model.id, provider.title) for provider, model in found]
+
+
+def apps(incomplete: str) -> list[tuple[str, str]]:
+    from addons.apps import apps as known
+
+    return [(name, row.description) for row in known().values() for name in row.names if name.startswith(incomplete)]

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from addons.settings import Settings, environment, load, read_env_file
+from addons.apps import find_all
+from addons.settings import Settings, SettingsError, environment, load, read_env_file
 
 SERVE = "LLM_LINK_SERVE"
 ADDON = Path(__file__).resolve().parent.parent / "addons" / "llm_link.py"
@@ -65,13 +66,25 @@ def check(options: Options, environ: Mapping[str, str]) -> Settings:
     return load(config_path(options, environ), known)
 
 
+def listening(options: Options, settings: Settings) -> list[str]:
+    """Where to listen, as mitmproxy's words. Several apps are served on the port of each."""
+    listen_host, listen_port = settings.listen or ("", 0)
+    host = options.host or listen_host or "127.0.0.1"
+    apps = find_all(options.overrides.get("app", ()))  # type: ignore[arg-type]
+    if options.port and len(apps) > 1:
+        raise SettingsError("--port: several apps have a port each; leave it out, or start one process for each app")
+    ports = [options.port or listen_port] if options.port or listen_port else [app.port for app in apps] or [PORT]
+    if len(ports) == 1:
+        return ["--mode", f"reverse:{NOWHERE}", "--listen-host", host, "--listen-port", str(ports[0])]
+    at = f"[{host}]" if ":" in host else host
+    return [word for port in ports for word in ("--mode", f"reverse:{NOWHERE}@{at}:{port}")]
+
+
 def command(options: Options, settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """The argument list of the program that serves."""
-    listen_host, listen_port = settings.listen or ("", PORT)
-    host, port = options.host or listen_host or "127.0.0.1", options.port or listen_port
     config = config_path(options, environ)
-    words = [*program("mitmweb" if options.web else "mitmdump"), "-s", str(ADDON), "--mode", f"reverse:{NOWHERE}"]
-    words += ["--listen-host", host, "--listen-port", str(port)]
+    words = [*program("mitmweb" if options.web else "mitmdump"), "-s", str(ADDON)]
+    words += listening(options, settings)
     values = {
         "llm_link_config": str(config.absolute()) if config else "",
         "keep_host_header": "true",

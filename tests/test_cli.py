@@ -74,11 +74,7 @@ def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> Non
 @pytest.mark.parametrize(
     "words",
     [
-        ["--app", "codex-cli", "--api-key", "T"],
         ["serve", "--workers", "2"],
-        ["--list-apps"],
-        ["--app-info", "zed"],
-        ["apps", "info", "zed"],
         ["launch", "claude", "--", "-p", "hello"],
         ["usage"],
         ["doctor"],

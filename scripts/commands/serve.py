@@ -80,16 +80,31 @@ def serve(
     ] = 8081,
     policy: Annotated[str | None, typer.Option(help=", ".join(POLICIES) + ".", callback=one_of(POLICIES))] = None,
     log_level: Annotated[str | None, typer.Option(help=", ".join(LEVELS) + ".", callback=one_of(LEVELS))] = None,
-    app_name: Annotated[str | None, typer.Option("--app", "-a", hidden=True)] = None,
+    app_names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--app",
+            "-a",
+            metavar="APP",
+            help="The preset of a client: its port and protocols. May be given again.",
+            rich_help_panel=WHERE,
+            autocompletion=completing.apps,
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, hidden=True)] = 1,
-    list_apps: Annotated[bool, typer.Option("--list-apps", hidden=True)] = False,
-    app_info: Annotated[str | None, typer.Option(hidden=True)] = None,
+    list_apps: Annotated[bool, typer.Option("--list-apps", help="List the clients that have a preset.")] = False,
+    app_info: Annotated[
+        str | None,
+        typer.Option(metavar="APP", help="How one of them is used.", autocompletion=completing.apps),
+    ] = None,
 ) -> None:
     """Serve clients until stopped; the default command."""
-    later = {"--app": app_name, "--workers": workers > 1, "--list-apps": list_apps, "--app-info": app_info}
-    for name, value in later.items():
-        if value:
-            fail(f"{name}: not built yet")
+    if workers > 1:
+        fail("--workers: not built yet")
+    if list_apps or app_info:
+        from scripts import apps_guide
+
+        return apps_guide.info(app_info) if app_info else apps_guide.list_apps()
     from scripts import serve as serving
 
     overrides = {
@@ -104,6 +119,7 @@ def serve(
         "log_level": log_level,
         "host": host,
         "port": port,
+        "app": app_names or None,
     }
     given = {name: value for name, value in overrides.items() if value is not None}
     serving.serve(serving.Options(config, host, port, web, web_port, env_file, given))
