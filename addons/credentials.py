@@ -25,6 +25,7 @@ from .catalog import glob, is_loopback
 from .settings_model import Rate
 
 if TYPE_CHECKING:
+    from .origin import Origin
     from .settings import Settings
     from .settings_upstream import Upstream
 
@@ -67,6 +68,7 @@ class Taken:
     presented: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     fields: tuple[Field, ...] = ()
     path: str = ""
+    origin: Origin | None = None  # the operator sent it, to replay that
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -108,6 +110,14 @@ def take(fields: Sequence[Field], path: str) -> Taken:
         path, keys = _without_key(path)
         presented += [("?key", key) for key in keys]
     return Taken(tuple(dict.fromkeys(presented)), tuple(kept if kept is not None else fields), path)
+
+
+def retake(fields: Sequence[Field], path: str, origin: Origin) -> Taken:
+    """The same for a replay, whose request has masks where the client's credentials were; what the operator put in
+    their place counts."""
+    taken = take(fields, path)
+    presented = tuple(one for one in taken.presented if one[1] != MASK.decode())
+    return Taken(presented, taken.fields, taken.path, origin)
 
 
 def _key_in(name: bytes, value: bytes) -> str:
@@ -218,7 +228,12 @@ def outgoing(
     form = FORMS.get(upstream.auth, form)
     if upstream.keys:
         return [form(upstream.keys[key].get_secret_value())]
-    if mode != "client_key" or not taken.presented:
+    if mode != "client_key":
+        return []
+    if not taken.presented:
+        if taken.origin is not None and taken.origin.credential:
+            why = f"the client's own key is not kept, and upstream {upstream.name!r} has none: this cannot be replayed"
+            raise BadRequest(why, status=401, kind="auth")
         return []
     name, theirs = taken.presented[0]
     if not same_protocol or name == "?key":

@@ -14,13 +14,13 @@ import msgspec
 
 from addons.choosing import Board
 from addons.credentials import MASKED, Taken, scrub
+from addons.memory import ClientMemory
 from addons.rates import Meters, Pass
 from addons.routing import Target
 from addons.settings import Settings
 from addons.surfaces import Surface
 from translators.answer import Answer
 from translators.bridge import Bridge
-from translators.carry import Memory
 from translators.codec import Codec, Seed, Wire
 from translators.embed import EmbedRequest, estimated
 from translators.model import ApiError, BadRequest, Usage
@@ -160,7 +160,7 @@ class Exchange:
         self.tried = 0  # how many of the targets
         self.again: Target | None = None  # the one to try once more, after a wait
         self.attempts: list[Attempt] = []
-        self.memory: Memory | None = None  # what the client could not carry
+        self.memory: ClientMemory | None = None  # what the client could not carry
         self.forget = False  # opaque tokens are not given back: the upstream refused one
         self.head_at: float | None = None
         self.ended_at: float | None = None
@@ -212,6 +212,12 @@ class Exchange:
         answer = self.attempts[-1].answer if self.attempts else None
         return answer.usage if answer is not None else None
 
+    @property
+    def _credential(self) -> str:
+        """Where the client presented its key: a header, `?key`, or "" for nowhere."""
+        presented, origin = self.taken.presented, self.taken.origin
+        return presented[0][0] if presented else origin.credential if origin is not None else ""
+
     def losses(self) -> list[Loss]:
         attempt = self.attempt
         if attempt is None or attempt.bridge is None:
@@ -222,7 +228,7 @@ class Exchange:
     def record(self) -> dict[str, Any]:
         """The exchange as plain values: what `flow.metadata` holds."""
         capture = self.settings.limits.capture
-        usage = self.usage
+        usage, origin = self.usage, self.taken.origin
         return {
             "version": VERSION,
             "id": self.seed.id,
@@ -231,7 +237,10 @@ class Exchange:
                 "purpose": self.surface.purpose,
                 "model": self.model,
                 "stream": self.stream,
+                "credential": self._credential,
+                "owner": "" if self.memory is None else self.memory.owner,
             },
+            "replays": None if origin is None else {"flow": origin.flow, "id": origin.id},
             "attempts": [attempt.record(capture) for attempt in self.attempts],
             "warnings": [[loss.path, loss.code, loss.why] for loss in self.warnings],
             "losses": [[loss.path, loss.code, loss.why] for loss in self.losses()],

@@ -59,8 +59,7 @@ class Intake(HttpStream):
             yield from self.crashed()
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
-        if not event.replay_flow:
-            self.taken = self.link.take(event.request)
+        self.taken = self.link.take(event.request, event.replay_flow)
         yield from self.without_idle_hook(super().state_wait_for_request_headers(event))
         client = self.context.client  # the client talks to us, not to the reverse target
         self.flow.request.data.host, self.flow.request.data.port = client.sockname[:2]

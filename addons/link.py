@@ -35,10 +35,9 @@ from addons.keeping import Keeping
 from addons.memory import TurnMemory
 from addons.opening import Opening
 from addons.rates import Meters
+from addons.replay import Playback
 from addons.routing import Router
 from addons.settings import Reverse, Settings, SettingsError, changed_listen, check_reachable, environment, load
-from translators import CODECS
-from translators.model import ApiError
 
 logger = logging.getLogger("llm_link")
 
@@ -54,6 +53,7 @@ class Link:
         self._of_client: dict[str, set[str]] = {}  # a client connection's live flows
         self._memory = TurnMemory()
         self._keeping: Keeping | None = None
+        self.playback: Playback | None = None
         self._watch: asyncio.Task[None] | None = None
         self._stamp: tuple[int, int] | None = None
         self._board, self._meters = Board(), Meters()
@@ -71,6 +71,7 @@ class Link:
         )
         for view in self._views:
             registry.register(view)
+        self.playback = Playback(self)
 
     def configure(self, updated: set[str]) -> None:
         if not updated & {"llm_link_config", "llm_link_policy", "llm_link_protocol", "mode"}:
@@ -87,6 +88,8 @@ class Link:
         for line in (self.settings.start_line, *self.settings.warnings):
             logger.info(line)
         self._listen()
+        if self.playback is not None:
+            self.playback.start()
         if (view := ctx.master.addons.get("view")) is not None:
             self._keeping = Keeping(view, lambda: self.settings.keep)
         if self._path() is not None:
@@ -96,6 +99,8 @@ class Link:
     def done(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
+        if self.playback is not None:
+            self.playback.stop()
 
     def client_connected(self, client: Client) -> Awaitable[None] | None:
         peer = client.peername[0] if client.peername else ""
@@ -125,13 +130,6 @@ class Link:
             if proxy and proxy.login and (proxy.host, proxy.port) == flow.server_conn.address:
                 login = base64.b64encode(proxy.login.get_secret_value().encode()).decode()
                 flow.request.headers["proxy-authorization"] = f"Basic {login}"
-
-    def request(self, flow: http.HTTPFlow) -> None:
-        if flow.is_replay == "request":  # runs outside our stream, with the credentials gone
-            flow.metadata.pop(METADATA, None)
-            error = ApiError(501, "not_built", "replaying an exchange of LLM Link is not built yet")
-            status, headers, body = CODECS["openai-chat"].render_error(error)
-            flow.response = http.Response.make(status, body, headers)
 
     def response(self, flow: http.HTTPFlow) -> None:
         if self._keeping is not None:
@@ -237,9 +235,13 @@ class Link:
 
     # ------------------------------------------------------------------------------------------ a request comes
 
-    def take(self, request: http.Request) -> Taken:
-        """Take the credentials out of a request, before anybody else sees it."""
-        taken = credentials.take(request.headers.fields, request.path)
+    def take(self, request: http.Request, replayed: http.HTTPFlow | None = None) -> Taken:
+        """Take the credentials out of a request, before anybody else sees it. `replayed`: the operator sends it."""
+        fields, path = request.headers.fields, request.path
+        if replayed is not None and self.playback is not None:
+            taken = credentials.retake(fields, path, self.playback.origin(replayed))
+        else:
+            taken = credentials.take(fields, path)
         request.headers.fields = taken.fields
         if taken.path != request.path:
             request.path = taken.path
@@ -249,9 +251,12 @@ class Link:
         """What to do with a request whose body is here: an exchange to try, or an answer at once."""
         opened = Opening(flow, taken, self.settings, self.router, self._board, self._meters).open()
         if isinstance(opened, Exchange):
-            opened.memory = self._memory.of(taken.values)
+            replays = taken.origin
+            owner = replays.owner if replays is not None and not taken.presented else ""
+            opened.memory = self._memory.owned(owner) if owner else self._memory.of(taken.values)
             self._live[flow.id] = (flow, opened)
-            self._of_client.setdefault(flow.client_conn.id, set()).add(flow.id)
+            if replays is None:  # the connection that the request once came on may be alive, and is not asked
+                self._of_client.setdefault(flow.client_conn.id, set()).add(flow.id)
         return opened
 
     def body_too_large(self, flow: http.HTTPFlow, taken: Taken) -> Reply:
@@ -280,10 +285,10 @@ class Link:
         """The exchange is over: write its record, and let go of what is live."""
         if self._live.pop(flow.id, None) is None:
             return
-        beside = self._of_client[flow.client_conn.id]
+        beside = self._of_client.get(flow.client_conn.id, set())
         beside.discard(flow.id)
         if not beside:
-            del self._of_client[flow.client_conn.id]
+            self._of_client.pop(flow.client_conn.id, None)
         exchange.ended_at = time.time()
         if exchange.passed is not None:
             exchange.passed.leave(exchange.tokens_used)

@@ -41,6 +41,10 @@ class TurnMemory:
         said = "\0".join(credentials).encode("utf-8", "surrogateescape")
         return ClientMemory(self, hashlib.blake2b(said, key=self._salt, digest_size=16).hexdigest())
 
+    def owned(self, owner: str) -> ClientMemory:
+        """The part of a client that is known by its digest."""
+        return ClientMemory(self, owner)
+
     def get(self, key: tuple[str, str]) -> bytes | None:
         found = self._kept.get(key)
         if found is None:
@@ -82,13 +86,13 @@ class ClientMemory:
     """One client's part; a `translators.carry.Memory`."""
 
     def __init__(self, turns: TurnMemory, owner: str) -> None:
-        self._turns, self._owner = turns, owner
+        self._turns, self.owner = turns, owner
 
     def __bool__(self) -> bool:
-        return self._turns.knows(self._owner)
+        return self._turns.knows(self.owner)
 
     def get(self, key: str) -> bytes | None:
-        return self._turns.get((self._owner, key))
+        return self._turns.get((self.owner, key))
 
     def put(self, key: str, value: bytes) -> None:
-        self._turns.put((self._owner, key), value)
+        self._turns.put((self.owner, key), value)

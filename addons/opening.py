@@ -5,6 +5,7 @@ Whatever is wrong becomes an error in the shape of the surface's protocol: nothi
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import secrets
 import time
@@ -63,6 +64,8 @@ class Opening:
     def __init__(
         self, flow: http.HTTPFlow, taken: Taken, settings: Settings, router: Router, board: Board, meters: Meters
     ) -> None:
+        if taken.origin is not None and taken.origin.order.policy:
+            settings = dataclasses.replace(settings, policy=taken.origin.order.policy)
         self._flow, self._settings, self._router = flow, settings, router
         request = flow.request
         self._surface = surfaces.find(request.method, _escaped(request.path), request.headers)
@@ -98,7 +101,7 @@ class Opening:
             headers, body = _OPEN[purpose]
             return self._answer(body, headers)
         self._check_surface()
-        key = self._admit()
+        key = None if self._exchange.taken.origin is not None else self._admit()
         if purpose == "models":
             query = self._surface.path.partition("?")[2]
             return self._answer(self._exchange.codec.render_models(self._router.known_models(), query))
@@ -146,6 +149,8 @@ class Opening:
             exchange.stream = "stream=true" in self._surface.path.partition("?")[2].split("&")
         else:
             exchange.model, exchange.stream = exchange.codec.peek(exchange.wire)
+        if (origin := exchange.taken.origin) is not None and origin.order.model:
+            exchange.model = origin.order.model
 
     def _route(self, key: credentials.ClientKey | None) -> None:
         exchange = self._exchange
@@ -163,12 +168,15 @@ class Opening:
         if key is not None and limited(key.rate):
             name = f"key {key.label!r}" if key.label else "this key"
             yield ("key", client_of(self._exchange.taken, "")), name, key.rate
-        if limited(rate):
+        if limited(rate) and self._exchange.taken.origin is None:
             peer = client.peername[0] if client.peername else ""
             yield ("client", client_of(self._exchange.taken, peer)), "this client", rate
 
     def _resolve(self, model: str) -> Route:
         """Ollama's clients may add the tag that a model has where none is said."""
+        origin = self._exchange.taken.origin
+        if origin is not None and origin.order.target:
+            return self._router.at(origin.order.target, model)
         try:
             return self._router.resolve(model)
         except BadRequest as error:

@@ -83,6 +83,16 @@ class Router:
             code="model_not_found",
         )
 
+    def at(self, address: str, asked: str) -> Route:
+        """The target `UPSTREAM/MODEL`, whatever `models` says; `*` as its model: the name that was asked for. Raises
+        `BadRequest`."""
+        name, _, model = address.partition("/")
+        if name not in self._settings.upstreams or not model:
+            there = ", ".join(f"{name}/MODEL" for name in self._settings.upstreams)
+            raise BadRequest(f"{address!r} is no target; there is: {there}", "model", status=404, kind="not_found")
+        check_name(asked if model == "*" else model)
+        return Route(self._targets(TargetRef(name, model), asked))
+
     def known_models(self) -> list[ModelInfo]:
         """The exact names of `models`, then for each glob the catalogue's models that match it; each name once."""
         found: dict[str, ModelInfo] = {}

@@ -19,7 +19,7 @@ FOLDERS = ("addons", "scripts", "translators")
 # The modules of addons/ that touch mitmproxy.
 WITH_MITMPROXY = {
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
-    *("keeping", "outlet", "views", "commands", "hooks"),
+    *("keeping", "outlet", "views", "commands", "hooks", "replay"),
 }
 # Those that carry an exchange through the bridge.
 WITH_BRIDGE = WITH_MITMPROXY | {"exchange"}

@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from mitmproxy import io as mitm_io
 
 from tests.harness import Conn, Proxy, Seen, Upstream, config, free_port, proxy
 
@@ -192,17 +191,3 @@ def test_tls_clients_and_http_1_0(tmp_path: Path, upstream: Upstream) -> None:
             sock.sendall(b"POST /v1/messages HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
             old = b"".join(iter(lambda: sock.recv(65536), b""))
         assert b"chunked" not in old.split(b"\r\n\r\n")[0] and old.endswith(b'data: {"type":"message_stop"}\n\n')
-
-
-def test_a_replay_is_refused_plainly(tmp_path: Path, upstream: Upstream) -> None:
-    flows = tmp_path / "flows.mitm"
-    with proxy(tmp_path, config(upstream), arguments=("-w", str(flows))) as link:
-        assert ask(link).status_code == 200
-    count = len(upstream.seen)
-    with flows.open("rb") as file, (tmp_path / "one.mitm").open("wb") as out:
-        flow = next(f for f in mitm_io.FlowReader(file).stream() if "llm_link" in f.metadata)
-        mitm_io.FlowWriter(out).add(flow)
-    replayed = ("-C", str(tmp_path / "one.mitm"), "--set", "keepserving=true", "--flow-detail", "3")
-    with proxy(tmp_path, config(upstream), arguments=replayed) as link:
-        link.wait_log("501 Not Implemented")
-    assert len(upstream.seen) == count
