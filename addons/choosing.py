@@ -12,6 +12,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from addons.catalog import catalogue, is_loopback
 from addons.routing import Route, Target
@@ -49,6 +50,16 @@ class Standing:
 
     def recovered(self) -> None:
         self.free_at, self.probing, self.silent = 0.0, False, 0
+
+
+class Health(NamedTuple):
+    """How one upstream did lately. `wait`: seconds until it is asked again, or until the first of its targets is."""
+
+    wait: float = 0.0
+    busy: int = 0
+    first_byte: float = 0.0
+    silent: int = 0
+    asked: bool = False
 
 
 class Board:
@@ -116,6 +127,19 @@ class Board:
     def _over(self, target: Target) -> None:
         for standing in self._both(target):
             standing.busy = max(0, standing.busy - 1)
+
+    def healths(self) -> dict[tuple[str, str], Health]:
+        """All upstreams that were asked, by name and root."""
+        now, found, waits = self._clock(), {}, dict[tuple[str, str], list[float]]()
+        for key, standing in self._standings.items():
+            if len(key) == 2:
+                found[key[0], key[1]] = standing
+            else:
+                waits.setdefault((key[0], key[1]), []).append(standing.wait(now))
+        return {
+            at: Health(max(one.wait(now), min(waits.get(at, (0.0,)))), one.busy, one.first_byte, one.silent, True)
+            for at, one in found.items()
+        }
 
     # ---- who is first
 

@@ -154,7 +154,7 @@ def admit(taken: Taken, settings: Settings, *, host: str | None, origin: str | N
         return _required(values, settings.auth.keys)
     if origin is not None and not _own_origin(origin, settings.cors.origins):
         raise BadRequest("requests from this web origin are not accepted (cors.origins)", status=403, kind="permission")
-    if host is not None and not _own_host(host, settings.host):
+    if host is not None and not own_host(host, settings.host):
         raise BadRequest("this Host is not the address of this server", status=403, kind="permission")
     return None
 
@@ -181,7 +181,7 @@ def _own_origin(origin: str, allowed: Sequence[str]) -> bool:
     return match is not None and is_loopback(match[1])
 
 
-def _own_host(host: str, listen: str | None) -> bool:
+def own_host(host: str, listen: str | None) -> bool:
     """A wildcard address has no name of its own: there any address in figures will do, which no rebinding can give."""
     name = _host_name(host)
     if name is None:

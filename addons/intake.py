@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
+    HttpErrorHook,
     HttpRequestHeadersHook,
     HttpRequestHook,
     HttpResponseHeadersHook,
-    HttpStream,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
     RequestTrailers,
 )
 
+from addons.control_stream import ControlStream
 from addons.exchange import Reply
 from addons.log import logger
 
@@ -29,7 +30,7 @@ Commands = Generator[commands.Command, Any, None]
 Verdict = Generator[commands.Command, Any, bool]
 
 
-class Intake(HttpStream):
+class Intake(ControlStream):
     """The client's side of an exchange, until its request is whole; then `open` goes on."""
 
     def __init__(self, context: Context, stream_id: int, parent: LinkLayer) -> None:
@@ -60,10 +61,13 @@ class Intake(HttpStream):
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
         self.taken = self.link.take(event.request, event.replay_flow)
+        self.controls = event.replay_flow is None and self.asks_control(event)
         yield from self.without_idle_hook(super().state_wait_for_request_headers(event))
         client = self.context.client  # the client talks to us, not to the reverse target
         self.flow.request.data.host, self.flow.request.data.port = client.sockname[:2]
         self.flow.request.data.scheme = b"https" if client.tls else b"http"
+        if self.controls:
+            self.to_control()
 
     def without_idle_hook(self, inner: Commands) -> Commands:
         """mitmproxy's own handling of a request's head, less the `requestheaders` hook where nobody listens."""
@@ -73,7 +77,10 @@ class Intake(HttpStream):
                 command = inner.send(reply)
             except StopIteration:
                 return
-            idle = isinstance(command, HttpRequestHeadersHook) and not self.link.wants("requestheaders")
+            if self.controls:
+                idle = isinstance(command, (HttpRequestHeadersHook, HttpErrorHook))
+            else:
+                idle = isinstance(command, HttpRequestHeadersHook) and not self.link.wants("requestheaders")
             reply = None if idle else (yield command)
 
     def state_consume_request_body(self, event: events.Event) -> Commands:

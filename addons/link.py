@@ -27,6 +27,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from addons import attempts, credentials, log
 from addons.choosing import Board
+from addons.control.door import Call, Door
 from addons.credentials import Taken
 from addons.encoding import too_large
 from addons.exchange import METADATA, Exchange, Reply
@@ -36,7 +37,7 @@ from addons.memory import TurnMemory
 from addons.opening import Opening
 from addons.rates import Meters
 from addons.replay import Playback
-from addons.routing import Router
+from addons.running import Running
 from addons.settings import Reverse, Settings, SettingsError, changed_listen, check_reachable, environment, load
 
 logger = logging.getLogger("llm_link")
@@ -57,8 +58,10 @@ class Link:
         self._watch: asyncio.Task[None] | None = None
         self._stamp: tuple[int, int] | None = None
         self._board, self._meters = Board(), Meters()
-        self.settings = Settings()
-        self.router = Router(self.settings)
+        self.running_now = Running(self._board, self._live)
+        self._door = Door(self.running_now)
+        self.settings = self.running_now.settings
+        self.router = self.running_now.router
         self.body_limit = self.settings.limits.request_body
 
     # ------------------------------------------------------------------------------------------ mitmproxy's hooks
@@ -160,6 +163,7 @@ class Link:
 
     def _load(self) -> Settings:
         environ, notes = environment(Path.cwd(), os.environ)
+        self.running_now.environ = environ
         for note in notes:
             logger.info(note)
         settings = load(
@@ -183,7 +187,8 @@ class Link:
         return Path(name).expanduser() if name else None
 
     def _use(self, settings: Settings) -> None:
-        self.router = Router(settings)
+        self.running_now.use(settings)
+        self.router = self.running_now.router
         self.settings = settings
         self.body_limit = settings.limits.request_body
 
@@ -249,8 +254,11 @@ class Link:
 
     def open(self, flow: http.HTTPFlow, taken: Taken) -> Exchange | Reply:
         """What to do with a request whose body is here: an exchange to try, or an answer at once."""
-        opened = Opening(flow, taken, self.settings, self.router, self._board, self._meters).open()
-        if isinstance(opened, Exchange):
+        opening = Opening(flow, taken, self.settings, self.router, self._board, self._meters)
+        opened = opening.open()
+        if isinstance(opened, Reply):
+            self.running_now.stats.closed(opening.exchange, flow.id)
+        else:
             replays = taken.origin
             owner = replays.owner if replays is not None and not taken.presented else ""
             opened.memory = self._memory.owned(owner) if owner else self._memory.of(taken.values)
@@ -262,7 +270,13 @@ class Link:
     def body_too_large(self, flow: http.HTTPFlow, taken: Taken) -> Reply:
         """The answer to a request whose body is more than we take."""
         opening = Opening(flow, taken, self.settings, self.router, self._board, self._meters)
-        return opening.refuse(too_large(self.body_limit).error)
+        reply = opening.refuse(too_large(self.body_limit).error)
+        self.running_now.stats.closed(opening.exchange, flow.id)
+        return reply
+
+    async def llm_control(self, call: Call) -> None:
+        """A request to the control surface."""
+        await self._door.answer(call)
 
     # ------------------------------------------------------------------------------------------ the record
 
@@ -306,6 +320,7 @@ class Link:
             flow.metadata[METADATA] = exchange.record()
         except Exception:
             logger.exception("request %s: its record could not be written", exchange.seed.id)
+        self.running_now.stats.closed(exchange, flow.id)
         log.exchange_line(exchange)
 
 

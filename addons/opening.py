@@ -73,6 +73,11 @@ class Opening:
         seed = Seed("".join(_ALPHABET[b & 31] for b in secrets.token_bytes(24)), int(time.time()))
         self._exchange = Exchange(settings, self._surface, codec, seed, taken, board, meters)
 
+    @property
+    def exchange(self) -> Exchange:
+        """What there is of it, also where it was answered at once."""
+        return self._exchange
+
     def open(self) -> Exchange | Reply:
         try:
             return self._open()

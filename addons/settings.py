@@ -100,6 +100,7 @@ class Settings:
     store: StorePart = field(default_factory=StorePart)
     cors: Cors = field(default_factory=Cors)
     control: Control = field(default_factory=Control)
+    control_keys: tuple[SecretStr, ...] = ()
     logging: Logging = field(default_factory=Logging)
     protocols: tuple[str, ...] = PROTOCOLS  # the client surfaces that are served
     warnings: tuple[str, ...] = ()
@@ -169,6 +170,7 @@ class _Build:
         made = {name: build_upstream(report, name, part, self.overrides) for name, part in file.upstreams.items()}
         upstreams = {name: upstream for name, upstream in made.items() if upstream}
         models, auth = self._models(), self._auth()
+        control_keys = self._control_keys()
         self._later_secrets()
         if report.problems:
             raise SettingsError(report.problems)
@@ -194,6 +196,7 @@ class _Build:
             store=file.store.model_copy(update={"path": self._at(file.store.path)}),
             cors=file.cors,
             control=file.control,
+            control_keys=control_keys,
             logging=self._logging(),
             protocols=flags.surfaces(),
             warnings=tuple(report.warnings),
@@ -228,10 +231,19 @@ class _Build:
             report.warn(f"not used, since the mode is {mode}", "auth", "keys")
         return Auth(mode, tuple(keys), written)
 
+    def _control_keys(self) -> tuple[SecretStr, ...]:
+        """Without keys in the file, the one of the environment counts. One that cannot be had opens nothing."""
+        part, report = self.file.control, self.report
+        if not part.keys:
+            key = report.environ.get("LLM_LINK_ADMIN_KEY")
+            return (SecretStr(key),) if key else ()
+        found = [report.secret(ref, "control", "keys", n) for n, ref in enumerate(part.keys)]
+        if None in found and not report.problems:
+            report.fault("a control key cannot be had from a store", "control", "keys")
+        return tuple(key for key in found if key is not None)
+
     def _later_secrets(self) -> None:
         """An unset name is an error now, also where the feature comes later."""
-        for n, ref in enumerate(self.file.control.keys):
-            self.report.secret(ref, "control", "keys", n)
         if self.file.store.secret is not None:
             self.report.secret(self.file.store.secret, "store", "secret")
 
@@ -274,8 +286,6 @@ class _Build:
         yield from ((key,) for key in ("rules", "store") if key in file.model_fields_set)
         if file.usage.store != "off":
             yield ("usage",)
-        if file.control.keys:
-            yield ("control", "keys")
         for name, upstream in file.upstreams.items():
             yield from (("upstreams", name, *rest) for rest in _later_of(upstream))
 

@@ -61,7 +61,13 @@ _GETS: dict[str, tuple[Purpose, str]] = {
     "/api/version": ("version", "ollama"),
     "/api/ps": ("running", "ollama"),
 }
-_HEALTH = frozenset({"/health", "/ready", "/api/health"})
+_HEALTH = frozenset({"/health", "/ready"})
+
+# The control surface. Ollama's own paths stand under /api too, so that each name there is said.
+_CONTROL_FIRST = ("/metrics", "/admin", "/api/", "/dashboard")
+_CONTROL = re.compile(
+    r"/(?:metrics|admin|dashboard|api/(?:health|info|stats|openapi\.json|config|providers|tokens))(?:[/?]|$)"
+)
 
 _GEMINI = re.compile(r"^/v1(?:beta)?/models/(?P<name>.+):(?P<verb>\w+)$")  # Google's SDK leaves slashes in names
 _GEMINI_VERBS: dict[str, Purpose] = {
@@ -90,6 +96,11 @@ _NEAREST: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^/api/|^/ollama/"), "ollama"),
     (re.compile(r"/responses"), "openai-responses"),
 )
+
+
+def is_control(path: str) -> bool:
+    """Whether a path, with or without a query, is one of the control surface."""
+    return path.startswith(_CONTROL_FIRST) and _CONTROL.match(path) is not None
 
 
 def find(method: str, path: str, headers: Container[str]) -> Surface:

@@ -20,6 +20,7 @@ FOLDERS = ("addons", "scripts", "translators")
 WITH_MITMPROXY = {
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
     *("keeping", "outlet", "views", "commands", "hooks", "replay"),
+    "control_stream",
 }
 # Those that carry an exchange through the bridge.
 WITH_BRIDGE = WITH_MITMPROXY | {"exchange"}
