@@ -113,9 +113,14 @@ class Link:
         return None if _started() else _starting()
 
     def client_disconnected(self, client: Client) -> None:
-        """mitmproxy forgets a stream that still waits for a connection; its exchange ends here."""
+        """mitmproxy forgets a stream that still waits for a connection; its exchange ends here. And it forgets to close
+        a socket where the task that reads it was cancelled as it had news to tell."""
         for id in [*self._of_client.get(client.id, ())]:
             self.cancelled(*self._live[id])
+        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        for io in [*handler.transports.values()] if handler is not None else ():
+            if io.writer is not None and io.handler is not None and io.handler.done():
+                io.writer.close()
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         layers = nextlayer.context.layers

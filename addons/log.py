@@ -1,8 +1,9 @@
 """Our log: one line for each exchange, with its losses, as text or as JSON. It never holds a credential.
 
 mitmproxy prints what goes to Python's logging; with `format: json` our lines leave that way and go out as they are.
-Its handlers are ours too but for the one that turns each line into a hook of a deprecated kind, for which all addons
-are walked.
+Its handlers are ours too but for two: one turns each line into a hook of a deprecated kind, for which all addons are
+walked; the other watches the start, keeps each error with all that its traceback holds, and is taken off the root
+logger once the start is over.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mitmproxy.addons.errorcheck import ErrorCheckHandler
 from mitmproxy.log import LegacyLogEvents
 
 from addons.exchange import Exchange
@@ -21,6 +23,7 @@ from addons.settings_model import Logging
 
 logger = logging.getLogger("llm_link")
 _FACTS = "llm_link_facts"
+_NOT_OURS = (LegacyLogEvents, ErrorCheckHandler)
 _own: list[logging.Handler] = []  # the handlers that we made
 
 
@@ -59,7 +62,7 @@ def configure(settings: Logging, base: Path) -> None:
     _own.extend(handlers)
     if settings.format != "json":
         for handler in logging.getLogger().handlers:
-            if not isinstance(handler, LegacyLogEvents):
+            if not isinstance(handler, _NOT_OURS):
                 logger.addHandler(handler)
     logger.propagate = False
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -302,6 +303,18 @@ def test_a_head_that_others_may_read_otherwise_is_refused(link: Proxy, lines: by
     assert got.startswith(b"HTTP/1.1 400 ") and got.count(b"HTTP/1.1") == 1
     assert b"text/plain" in got and b"<html" not in got and SECRET.encode() not in got
     assert SECRET not in link.log
+
+
+def test_a_refused_client_that_ended_its_side_is_hung_up_on(link: Proxy) -> None:
+    """Its request and the end of it are read at once, while the refusal still goes through mitmproxy's hooks."""
+    with socket.create_connection(("127.0.0.1", link.port), 5) as sock:
+        sock.settimeout(5)
+        link.process.send_signal(signal.SIGSTOP)
+        sock.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\nx(y): a\r\n\r\n{}")
+        sock.shutdown(socket.SHUT_WR)
+        link.process.send_signal(signal.SIGCONT)
+        got = b"".join(iter(lambda: sock.recv(65536), b""))  # a connection that stays open times out here
+    assert got.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("first", [
