@@ -45,6 +45,7 @@ from .settings_model import (
 )
 from .settings_upstream import Upstream
 from .settings_yaml import Document, KeyPath, Problem, SettingsError
+from .store.stored import Stored
 
 __all__ = [
     "Auth", "ModelRoute", "Problem", "Reverse", "Settings", "SettingsError", "TargetRef", "Upstream",
@@ -136,8 +137,11 @@ def load(
     by default out of `LLM_LINK_SERVE`."""
     flags = Serve.read(serve, environ)
     document = settings_yaml.read(path) if path else Document()
-    document = lay_over(document, environ, flags, policy, reverse, protocol)
-    settings = _Build(check(document), Report(document, environ), path, cwd or Path.cwd()).settings(flags)
+    folder = path.parent if path else cwd or Path.cwd()
+    stored = Stored(document.values.get("store"), folder, environ)
+    document = lay_over(document, environ, flags, policy, reverse, protocol, stored)
+    report = Report(document, environ, stored)
+    settings = _Build(check(document), report, path, cwd or Path.cwd()).settings(flags)
     check_reachable(None, settings)
     return settings
 
@@ -193,7 +197,7 @@ class _Build:
             keepalive_early=file.keepalive_early,
             rules=tuple(rule.model_copy(update={"path": self._at(rule.path)}) for rule in file.rules),
             usage=file.usage,
-            store=file.store.model_copy(update={"path": self._at(file.store.path)}),
+            store=file.store.model_copy(update={"path": str(report.stored.path)}),
             cors=file.cors,
             control=file.control,
             control_keys=control_keys,
@@ -225,8 +229,6 @@ class _Build:
             if not key:
                 report.fault("proxy_key needs keys, or LLM_LINK_API_KEY in the environment", "auth")
             keys = [ClientKey(SecretStr(key or ""))]
-        if mode == "proxy_key" and not keys and not report.problems:
-            report.fault("proxy_key needs a key that is not in a store", "auth", "keys")
         if mode != "proxy_key" and part.keys:
             report.warn(f"not used, since the mode is {mode}", "auth", "keys")
         return Auth(mode, tuple(keys), written)
@@ -238,14 +240,15 @@ class _Build:
             key = report.environ.get("LLM_LINK_ADMIN_KEY")
             return (SecretStr(key),) if key else ()
         found = [report.secret(ref, "control", "keys", n) for n, ref in enumerate(part.keys)]
-        if None in found and not report.problems:
-            report.fault("a control key cannot be had from a store", "control", "keys")
         return tuple(key for key in found if key is not None)
 
     def _later_secrets(self) -> None:
         """An unset name is an error now, also where the feature comes later."""
-        if self.file.store.secret is not None:
-            self.report.secret(self.file.store.secret, "store", "secret")
+        secret = self.file.store.secret
+        if secret is not None and secret.store is not None:
+            self.report.fault("the secret of the store cannot be in the store", "store", "secret")
+        elif secret is not None:
+            self.report.secret(secret, "store", "secret")
 
     def _models(self) -> dict[str, ModelRoute]:
         parts = self.file.models
@@ -283,7 +286,7 @@ class _Build:
     def _later(self) -> Iterator[KeyPath]:
         """The keys that were written and whose features come later."""
         file = self.file
-        yield from ((key,) for key in ("rules", "store") if key in file.model_fields_set)
+        yield from ((key,) for key in ("rules",) if key in file.model_fields_set)
         if file.usage.store != "off":
             yield ("usage",)
         for name, upstream in file.upstreams.items():
@@ -312,7 +315,8 @@ class _Build:
         part = self.file.upstreams[upstream.name]
         if part.api_key is not None or part.api_keys is not None:
             return f"its own key, {mode}"
-        return f"key from {next(name for name in names if self.report.environ.get(name))}, {mode}"
+        variable = next((name for name in names if self.report.environ.get(name)), "")
+        return f"key from {variable or self.report.stored.path}, {mode}"
 
 
 def _later_of(upstream: UpstreamPart) -> Iterator[KeyPath]:

@@ -16,9 +16,12 @@ from pydantic import SecretStr
 from . import settings_yaml
 from .catalog import DEFAULT_PORTS, Endpoint, Provider, catalogue, name_fault
 from .credentials import NEVER_STATIC
+from .settings_flags import REVERSE
 from .settings_model import SecretRef, UpstreamPart, did_you_mean
 from .settings_upstream import Proxy, Upstream, ascii_host, root_path, split_url
 from .settings_yaml import Document, Problem, SettingsError
+from .store.records import Record
+from .store.stored import Stored
 
 OVERRIDES_FILE = "model-overrides.yaml"
 NO_EFFECT = "accepted, but has no effect in this version"
@@ -34,8 +37,8 @@ Overrides = Mapping[str, Mapping[str, str]]  # provider or upstream -> model -> 
 class Report:
     """Problems and warnings of one document, and the environment that its names stand for."""
 
-    def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
-        self.document, self.environ = document, environ
+    def __init__(self, document: Document, environ: Mapping[str, str], stored: Stored) -> None:
+        self.document, self.environ, self.stored = document, environ, stored
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
 
@@ -46,17 +49,25 @@ class Report:
         self.warnings.append(str(self.document.problem(path, reason)))
 
     def secret(self, ref: SecretRef, *path: str | int) -> SecretStr | None:
-        """What a reference stands for. None: it is unset, which is a fault, or in a store, which comes later."""
+        """What a reference stands for. None: there is nothing there, which is a fault."""
         if ref.value is not None:
             return ref.value
         if ref.env is None:
-            self.warn(NO_EFFECT, *path)
-            return None
+            return self.stored_key(ref.store or "", *path, "store")
         value = self.environ.get(ref.env)
         if not value:
             self.fault(f"the environment variable {ref.env} is not set", *path, "env")
             return None
         return SecretStr(value)
+
+
+    def stored_key(self, name: str, *path: str | int) -> SecretStr | None:
+        """The key of a stored provider. None: it cannot be had, which is a fault."""
+        try:
+            return self.stored.key(name)
+        except SettingsError as error:
+            self.fault(str(error.problems[0]), *path)
+            return None
 
 
 class Door(NamedTuple):
@@ -75,6 +86,7 @@ def build_upstream(report: Report, name: str, part: UpstreamPart, overrides: Ove
 class _Builder:
     def __init__(self, report: Report, name: str, part: UpstreamPart) -> None:
         self.report, self.name, self.part = report, name, part
+        self.record: Record | None = None  # where `provider` names one that is stored
 
     def _fault(self, reason: str, *path: str | int) -> None:
         self.report.fault(reason, "upstreams", self.name, *path)
@@ -119,8 +131,13 @@ class _Builder:
             return None, ""
         name, _, region = self.part.provider.partition(":")
         provider = catalogue().providers.get(name)
+        self.record = self._stored(name, provider is not None)
+        if self.record is not None:
+            provider, own = self.record.row()
+            region = region or own
         if provider is None:
-            self._fault(f"unknown provider {name!r}{did_you_mean(name, catalogue().providers)}", "provider")
+            known = {*catalogue().providers, *self.report.stored.names()}
+            self._fault(f"unknown provider {name!r}{did_you_mean(name, known)}", "provider")
             return None, ""
         if region and region not in provider.regions:
             known = did_you_mean(region, provider.regions) or "; it has none"
@@ -128,9 +145,22 @@ class _Builder:
             region = ""
         return provider, region
 
+    def _stored(self, name: str, known: bool) -> Record | None:
+        """The record of a name. A store that cannot be read is no matter to who uses the catalogue alone."""
+        if self.report.document.origins.get(("upstreams", self.name)) == REVERSE:
+            return None
+        try:
+            return self.report.stored.find(name)
+        except SettingsError as error:
+            if known:
+                self.report.warnings.append(f"{error.problems[0]} (the store is not used)")
+            else:
+                self._fault(str(error.problems[0]), "provider")
+            return None
+
     def _door(self, provider: Provider | None, region: str) -> Door | None:
         part = self.part
-        protocol = part.protocol or (provider.protocol if provider else "")
+        protocol = part.protocol or (self.record or provider).protocol if provider else part.protocol or ""
         if not protocol:
             if part.provider is None:
                 self._fault("needs a provider, or a protocol and a base_url")
@@ -166,6 +196,8 @@ class _Builder:
         else:
             names = provider.key_env if provider else ()
             found = [SecretStr(value) for name in names if (value := self.report.environ.get(name))][:1]
+            if not found and self.record is not None and self.record.encrypted_api_key:
+                found = [self.report.stored_key(self.record.name, *here, "provider")]
         return tuple(key for key in found if key is not None)
 
     def _headers(self) -> tuple[tuple[str, str], ...]:

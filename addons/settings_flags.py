@@ -22,9 +22,11 @@ from .catalog import Provider, catalogue
 from .settings_model import PROTOCOLS
 from .settings_upstream import BARE_PATHS, split_url
 from .settings_yaml import Document, KeyPath, Problem, SettingsError
+from .store.stored import Stored
 
 SERVE_VARIABLE = "LLM_LINK_SERVE"
 NOTHING = "there is no upstream: name one in a config file, with --provider or --base-url, or as the reverse target"
+REVERSE = "the reverse target"
 DEFAULT = ""  # the origin of a value that nobody said
 
 _SHORT = {"openai": ("openai-chat", "openai-responses")}
@@ -90,7 +92,13 @@ def _there_is() -> str:
 
 
 def lay_over(
-    document: Document, environ: Mapping[str, str], serve: Serve, policy: str, reverse: Reverse | None, protocol: str
+    document: Document,
+    environ: Mapping[str, str],
+    serve: Serve,
+    policy: str,
+    reverse: Reverse | None,
+    protocol: str,
+    stored: Stored,
 ) -> Document:
     """The document with what was said elsewhere. Raises `SettingsError` where there is nothing to call."""
     over = _Overlay(document, environ)
@@ -108,7 +116,7 @@ def lay_over(
         raise SettingsError([document.problem((), NOTHING)])
     over.rest_of_flags(serve)
     if not named:
-        over.default_auth()
+        over.default_auth(stored)
     return over.document()
 
 
@@ -182,7 +190,7 @@ class _Overlay:
         if provider:
             part = {"provider": f"{name}:{region}" if region else name, "protocol": _spoken(provider, protocol)}
         part["base_url"] = _address(reverse) + _path(provider, region, part["protocol"])
-        self.set(part, "the reverse target", "upstreams", name)
+        self.set(part, REVERSE, "upstreams", name)
         if "models" not in self.values:  # every name goes through unchanged, also one that looks like an address
             self.set({"*": f"{name}/*"}, DEFAULT, "models")
             self.values.setdefault("addressing", False)
@@ -206,13 +214,16 @@ class _Overlay:
             target = f"{name}/{serve.model}" if alone else serve.model
             self.set({"*": target}, "--model", "models")
 
-    def default_auth(self) -> None:
+    def default_auth(self, stored: Stored) -> None:
         """Where nobody wrote `auth`: the provider's key, or the client's own where it needs one and has none."""
         if "auth" in self.values:
             return
-        part = next(iter((self.upstreams() or {}).values()))
-        provider = catalogue().providers.get(str(part.get("provider", "")).partition(":")[0])
+        name, part = next(iter((self.upstreams() or {}).items()))
+        named = str(part.get("provider", "")).partition(":")[0]
+        record = None if self.origins.get(("upstreams", name)) == REVERSE else stored.peek(named)
+        provider = record.row()[0] if record else catalogue().providers.get(named)
         has_key = "api_key" in part or any(self.environ.get(name) for name in (provider.key_env if provider else ()))
+        has_key = has_key or bool(record and record.encrypted_api_key)
         keyless = provider is not None and not provider.key_required
         self.set({"mode": "none" if has_key or keyless else "client_key"}, DEFAULT, "auth")
 

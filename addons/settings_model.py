@@ -271,7 +271,7 @@ class Usage(Part):
 
 
 class StorePart(Part):
-    path: Name = "providers.db"
+    path: Name | None = None  # None: the user's own
     secret: SecretRef | None = None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from addons.catalog import Model, Provider, catalogue
 from addons.settings import environment
+from addons.store import ProviderStore, Record
 from scripts.terminal import fail, print_json, print_table, suggestion
 
 
@@ -16,12 +17,18 @@ def key_state(provider: Provider, environ: dict[str, str]) -> str:
     return "not set" if provider.key_required else "not needed"
 
 
-def providers(as_json: bool) -> None:
+def providers(store: ProviderStore, as_json: bool) -> None:
     environ = dict(environment(Path.cwd(), os.environ)[0])
     known = catalogue().providers.values()
+    records = store.list()
     if as_json:
-        print_json([describe_provider(provider, environ) for provider in known])
+        rows = [describe_provider(provider, environ) for provider in known]
+        print_json({"data": [record.redacted() for record in records], "catalogue": rows})
         return
+    if records:
+        print(f"Stored in {store.path}:")
+        print_table(("name", "kind", "address", "key", "default model", "enabled"), map(stored_row, records))
+        print("\nThe catalogue:")
     rows = [
         (
             provider.name,
@@ -34,6 +41,18 @@ def providers(as_json: bool) -> None:
         for provider in known
     ]
     print_table(("name", "provider", "protocols", "key variable", "key", "default model"), rows)
+
+
+def stored_row(record: Record) -> tuple[str, ...]:
+    keys = (record.api_key_env, "sealed" if record.encrypted_api_key else "")
+    return (
+        record.name,
+        record.provider or record.kind,
+        record.base_url or "the catalogue's",
+        ", ".join(filter(None, keys)) or "none",
+        record.default_model,
+        "yes" if record.enabled else "no",
+    )
 
 
 def describe_provider(provider: Provider, environ: dict[str, str]) -> dict[str, object]:

@@ -81,8 +81,7 @@ def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> Non
         ["keys", "issue"],
         ["init"],
         ["try", "rule.py", "a.mitm"],
-        ["providers", "add", "--name", "x"],
-        ["providers", "remove", "x"],
+        ["providers", "import", "x"],
     ],
 )
 def test_what_comes_later_says_so(words: list[str], tmp_path: Path) -> None:
@@ -97,7 +96,7 @@ def test_what_comes_later_says_so(words: list[str], tmp_path: Path) -> None:
     [
         (["prviders"], "did you mean providers?"),
         (["providers", "lst"], "did you mean list?"),
-        (["providers"], "name one of list"),
+        (["providers"], "name one of add, list, show, remove"),
         (["--prot", "1"], "did you mean --port"),
         (["serve", "--prt=1"], "llm-link serve --help"),
         (["demo", "--port", "x"], "integer"),

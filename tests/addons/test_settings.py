@@ -95,14 +95,13 @@ def test_the_whole_file(config: Loader, tmp_path: Path) -> None:
 def test_keys_of_later_features_are_accepted_with_one_line_each(config: Loader) -> None:
     lines = [line.rpartition("/c.yaml:")[2] for line in config(WHOLE, ENVIRON).warnings]
     assert sorted(line.split(": ")[1] for line in lines) == [
-        "rules", "store", "usage",
+        "rules", "usage",
     ]  # fmt: skip
     assert all(line.endswith(": accepted, but has no effect in this version") for line in lines)
 
 
 LATER = [
     ("upstreams: {a: {provider: local, proxy: 'socks5://127.0.0.1:1080'}}", "upstreams.a.proxy"),
-    ("upstreams: {a: {provider: local, api_key: {store: x}}}", "upstreams.a.api_key"),
     ("usage: {store: 'redis://127.0.0.1'}", "usage"),
 ]
 
