@@ -14,7 +14,7 @@ from mitmproxy import http
 
 from addons import credentials, params
 from addons.credentials import scrub
-from addons.exchange import Attempt, Exchange, Outgoing, Reply, Wait
+from addons.exchange import Attempt, Capture, Exchange, Outgoing, Reply, Wait
 from addons.log import logger
 from addons.rates import limited
 from addons.replies import INTERNAL, cannot_count, idle, last_error
@@ -118,10 +118,10 @@ def _prepare(exchange: Exchange, target: Target) -> Outgoing | Reply:
         raise BadRequest(message, status=501, kind="not_built")
     bridge = _bridge(exchange, target, codec)
     if bridge.idle:
-        exchange.attempts.append(Attempt(target, bridge, None, 0))
+        exchange.attempts.append(Attempt(target, bridge, None, Capture(0)))
         return idle(exchange, bridge)
     out = _outgoing(exchange, target, codec, bridge)
-    attempt = Attempt(target, bridge, out, exchange.settings.limits.capture)
+    attempt = Attempt(target, bridge, out, exchange.capture())
     if limited(upstream.rate):
         subject = (("upstream", upstream.name), f"upstream {upstream.name!r}", upstream.rate)
         attempt.passed = exchange.meters.enter([subject], exchange.prompt_tokens)
@@ -219,7 +219,7 @@ def _headers(exchange: Exchange, target: Target, codec: Codec, bridge: Bridge) -
 
 
 def _unsent(exchange: Exchange, target: Target, error: ApiError) -> None:
-    attempt = Attempt(target, None, None, 0)
+    attempt = Attempt(target, None, None, Capture(0))
     attempt.error, attempt.ended_at = error, time.time()
     exchange.attempts.append(attempt)
 

@@ -14,6 +14,7 @@ import msgspec
 
 from addons.choosing import Board
 from addons.credentials import MASKED, Taken, scrub
+from addons.marks import Marks
 from addons.memory import ClientMemory
 from addons.rates import Meters, Pass
 from addons.routing import Target
@@ -63,25 +64,38 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 class Capture:
-    """A bounded copy of what passed: the beginning, and the size of all."""
+    """A bounded copy of what passed: the beginning, and the size of all. `marks`: when each piece did, where somebody
+    will look at it."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, marks: Marks | None = None) -> None:
         self._left = limit
         self._pieces: list[bytes] = []
         self.size = 0
+        self.marks = marks
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes, at: float) -> None:
+        """`at`: now, monotonic."""
         self.size += len(data)
+        if self.marks is not None:
+            self.marks.add(self.size, at)
         if self._left > 0 and data:
             piece = data[: self._left]
             self._pieces.append(piece)
             self._left -= len(piece)
+
+    def kept_alive(self, at: float) -> None:
+        """Something passed that is no part of the answer."""
+        if self.marks is not None:
+            self.marks.add(self.size, at)
 
     @property
     def data(self) -> bytes:
         if len(self._pieces) > 1:
             self._pieces = [b"".join(self._pieces)]
         return self._pieces[0] if self._pieces else b""
+
+    def passed(self, began: float) -> str:
+        return self.marks.text(began) if self.marks is not None else ""
 
     def scrub(self, secrets: Sequence[str]) -> None:
         self._pieces = [scrub(self.data, secrets)]
@@ -90,7 +104,7 @@ class Capture:
 class Attempt:
     """One request to one target."""
 
-    def __init__(self, target: Target, bridge: Bridge | None, outgoing: Outgoing | None, capture: int) -> None:
+    def __init__(self, target: Target, bridge: Bridge | None, outgoing: Outgoing | None, received: Capture) -> None:
         self.target, self.bridge, self.outgoing = target, bridge, outgoing
         self.answer: Answer | None = None
         self.started = time.time()
@@ -98,12 +112,12 @@ class Attempt:
         self.ended_at: float | None = None
         self.status: int | None = None
         self.response_headers: dict[str, str] = {}
-        self.received = Capture(capture)
+        self.received = received
         self.error: ApiError | None = None
         self.settled = False  # its target's standing knows how it ended
         self.passed: Pass | None = None  # through the limits of its upstream
 
-    def record(self, capture: int) -> dict[str, Any]:
+    def record(self, capture: int, began: float) -> dict[str, Any]:
         out = self.outgoing
         return {
             "upstream": self.target.upstream.name,
@@ -125,6 +139,7 @@ class Attempt:
                 "headers": [[k, v] for k, v in self.response_headers.items()],
                 "body": self.received.data,
                 "size": self.received.size,
+                "marks": self.received.passed(began),
             },
             "error": None if self.error is None else _plain_error(self.error),
             "started": self.started,
@@ -150,7 +165,8 @@ class Exchange:
         self.settings, self.surface, self.codec, self.seed, self.taken = settings, surface, codec, seed, taken
         self.board, self.meters = board, meters
         self.passed: Pass | None = None  # through the limits of its key and client
-        self.started = time.time()
+        self.started, self.began = time.time(), time.monotonic()
+        self.watched = False  # somebody will look at when its pieces passed
         self.wire = Wire("/")
         self.fields: Sequence[tuple[bytes, bytes]] = ()  # the client's header fields, redacted
         self.model = ""
@@ -169,6 +185,14 @@ class Exchange:
         self.error: ApiError | None = None
         self.cancelled = False
         self.streaming = False
+
+    def watch(self) -> None:
+        """Somebody will look at it: keep when its pieces passed."""
+        self.watched, self.sent.marks = True, Marks()
+
+    def capture(self) -> Capture:
+        """For the answer of an attempt."""
+        return Capture(self.settings.limits.capture, Marks() if self.watched else None)
 
     @property
     def begins_early(self) -> float:
@@ -228,7 +252,7 @@ class Exchange:
     def record(self) -> dict[str, Any]:
         """The exchange as plain values: what `flow.metadata` holds."""
         capture = self.settings.limits.capture
-        usage, origin = self.usage, self.taken.origin
+        usage, origin, passed = self.usage, self.taken.origin, self.sent.passed(self.began)
         return {
             "version": VERSION,
             "id": self.seed.id,
@@ -241,13 +265,13 @@ class Exchange:
                 "owner": "" if self.memory is None else self.memory.owner,
             },
             "replays": None if origin is None else {"flow": origin.flow, "id": origin.id},
-            "attempts": [attempt.record(capture) for attempt in self.attempts],
+            "attempts": [attempt.record(capture, self.began) for attempt in self.attempts],
             "warnings": [[loss.path, loss.code, loss.why] for loss in self.warnings],
             "losses": [[loss.path, loss.code, loss.why] for loss in self.losses()],
             "status": self.status,
             "error": None if self.error is None else _plain_error(self.error),
             "cancelled": self.cancelled,
-            "sent": {"body": self.sent.data, "size": self.sent.size, "streamed": self.streaming},
+            "sent": {"body": self.sent.data, "size": self.sent.size, "streamed": self.streaming, "marks": passed},
             "timings": {"started": self.started, "head": self.head_at, "ended": self.ended_at},
             "usage": None
             if usage is None

@@ -200,7 +200,7 @@ class LinkStream(Outlet):
         answer = attempt.answer
         assert answer is not None
         self.heard_at = time.monotonic()
-        attempt.received.add(data)
+        attempt.received.add(data, self.heard_at)
         out = answer.feed(data, data)
         if out:
             yield from self.write(out)
@@ -236,7 +236,7 @@ class LinkStream(Outlet):
             raw = plain if self.early else raw  # the client was told of no encoding
             if not plain:
                 return b""
-        attempt.received.add(plain)
+        attempt.received.add(plain, self.heard_at)
         out = answer.feed(plain, raw)
         if answer.head is None and attempt.received.size > attempts.answer_limit(self.exchange):
             if answer.status >= 300:  # an error body of which we have seen enough

@@ -264,6 +264,8 @@ class Link:
         if isinstance(opened, Reply):
             self.running_now.stats.closed(opening.exchange, flow.id)
         else:
+            if self._watched():
+                opened.watch()
             replays = taken.origin
             owner = replays.owner if replays is not None and not taken.presented else ""
             opened.memory = self._memory.owned(owner) if owner else self._memory.of(taken.values)
@@ -271,6 +273,10 @@ class Link:
             if replays is None:  # the connection that the request once came on may be alive, and is not asked
                 self._of_client.setdefault(flow.client_conn.id, set()).add(flow.id)
         return opened
+
+    def _watched(self) -> bool:
+        """Whether there is a view or a file in which somebody may look at an exchange."""
+        return ctx.master.addons.get("view") is not None or bool(ctx.options.save_stream_file)
 
     def body_too_large(self, flow: http.HTTPFlow, taken: Taken) -> Reply:
         """The answer to a request whose body is more than we take."""

@@ -69,6 +69,7 @@ class Outlet(Intake):
         alive = self.exchange.codec.keep_alive() if answer is None or self.early else answer.keep_alive()
         self.sent_at = time.monotonic()
         if alive:
+            self.exchange.sent.kept_alive(self.sent_at)
             yield SendHttp(ResponseData(self.stream_id, alive), self.context.client)
 
     def end_in_stream(self, error: ApiError) -> Commands:
@@ -79,8 +80,8 @@ class Outlet(Intake):
 
     def write(self, out: bytes) -> Commands:
         assert self.exchange is not None
-        self.exchange.sent.add(out)
         self.sent_at = self.heard_at
+        self.exchange.sent.add(out, self.sent_at)
         yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
         if self.sent_at - self.shown_at >= 0.5:
             self.shown_at = self.sent_at
@@ -103,7 +104,7 @@ class Outlet(Intake):
         response = messages.response(reply.status, reply.headers, body, (length,))
         self.flow.response = response
         if self.exchange is not None:
-            self.exchange.sent.add(body)
+            self.exchange.sent.add(body, time.monotonic())
             self.link.close(self.flow, self.exchange)
         if not (yield from self.show_headers()):
             yield from self.send_response()

@@ -100,9 +100,10 @@ def translators_trouble(found: Import, codecs: set[str]) -> str | None:
 
 
 def addons_trouble(found: Import, codecs: set[str]) -> str | None:
-    if under(found.name, "mitmproxy") and found.file.stem not in WITH_MITMPROXY:
+    module = found.file.with_suffix("").parts[1]  # or the package in addons/ that the file is in
+    if under(found.name, "mitmproxy") and module not in WITH_MITMPROXY:
         return "this module of addons/ works without mitmproxy"
-    if under(found.name, *(f"translators.{name}" for name in BRIDGES)) and found.file.stem not in WITH_BRIDGE:
+    if under(found.name, *(f"translators.{name}" for name in BRIDGES)) and module not in WITH_BRIDGE:
         return "only the modules that carry an exchange use the bridge"
     if under(found.name, *(f"translators.{codec}" for codec in codecs)):
         return "codecs come from translators.CODECS"

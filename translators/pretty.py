@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
+from .body import WRONG
 from .embed import Embeddings, EmbedRequest
 from .model import (
     Audio,
@@ -26,14 +29,21 @@ from .model import (
 )
 from .tokens import Count
 
+_SHORT = 72  # characters of arguments that stay on one line
+
 
 def request_text(request: Request) -> str:
     """The whole conversation, oldest first, then the tools."""
-    blocks = [_settings(request)]
+    blocks = [settings_text(request)]
     blocks += [message_text(message) for message in request.messages]
     if request.tools:
-        blocks.append(heading("tools") + "\n" + "\n".join(_indent(_tool(tool)) for tool in request.tools))
+        blocks.append(heading("tools") + "\n" + tools_text(request.tools))
     return "\n".join(blocks)
+
+
+def tools_text(tools: Iterable[Tool | HostedTool]) -> str:
+    """A line for each."""
+    return "\n".join(_indent(_tool(tool)) for tool in tools)
 
 
 def asked_text(asked: Request | EmbedRequest) -> str:
@@ -87,7 +97,7 @@ def part_text(part: Part) -> str:
         case Refusal():
             return "refusal: " + part.text
         case ToolCall():
-            return f"call {_named(part.namespace, part.name)} [{part.id}]\n{_indent(part.arguments)}"
+            return f"call {_named(part.namespace, part.name)} [{part.id}]\n{_indent(_arguments(part))}"
         case ToolResult():
             head = f"result [{part.id}]" + (" error" if part.error else "")
             return "\n".join([head, *(_indent(part_text(inner)) for inner in part.parts)])
@@ -116,7 +126,8 @@ def table(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=False)).rstrip() for row in rows)
 
 
-def _settings(request: Request) -> str:
+def settings_text(request: Request) -> str:
+    """What is asked beside the conversation, as far as it was said."""
     facts = {
         "model": request.model,
         "stream": request.stream or None,
@@ -138,6 +149,16 @@ def _tool(tool: Tool | HostedTool) -> str:
         return f"{tool.name} (run by the provider: {tool.family})"
     first = (tool.description or "").strip().split("\n", 1)[0]
     return f"{_named(tool.namespace, tool.name)}: {first}" if first else _named(tool.namespace, tool.name)
+
+
+def _arguments(call: ToolCall) -> str:
+    """On many lines where it is JSON; a part of one, or the text of a freeform tool, as it is."""
+    if call.custom or len(call.arguments) < _SHORT:
+        return call.arguments
+    try:
+        return msgspec.json.format(call.arguments, indent=2)
+    except WRONG:
+        return call.arguments
 
 
 def _named(namespace: str | None, name: str) -> str:

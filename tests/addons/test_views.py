@@ -104,9 +104,9 @@ def test_mitmweb_shows_the_exchange_while_it_streams(tmp_path: Path, slow: Slow)
         assert "top_k" in done and "dropped" in done
         for text in ("Be terse.", "Weather?", "call look [t1]", '{"city":"Oslo"}', "result [t1]", "rain", "Looks out"):
             assert text in asked, text
-        sent = view("request", "LLM upstream request")
+        sent = view("request", "LLM Upstream side")
         assert f"{upstream.url}/v1/chat/completions" in sent and '"tool_call_id": "t1"' in sent and "key-0" not in sent
-        assert "data: [DONE]" in view("response", "LLM upstream answer")
+        assert "data: [DONE]" in view("response", "LLM Upstream side")
     upstream.stop()
 
 
@@ -125,9 +125,9 @@ def test_a_saved_flow_shows_the_same(tmp_path: Path, slow: Slow) -> None:
         loaded = [flow for flow in mitm_io.FlowReader(file).stream() if isinstance(flow, http.HTTPFlow)]
     flow = next(flow for flow in loaded if flow.request.path == "/v1/messages")
     shown = _show(flow)
-    assert "It pours down." in shown["LLM Link response"] and "Be terse." in shown["LLM Link request"]
-    assert "chat/completions" in shown["LLM upstream request request"]
-    assert "[DONE]" in shown["LLM upstream answer response"]
+    assert "It pours down." in shown["LLM Conversation response"] and "Be terse." in shown["LLM Conversation request"]
+    assert "chat/completions" in shown["LLM Upstream side request"]
+    assert "[DONE]" in shown["LLM Upstream side response"]
 
 
 def _show(flow: http.HTTPFlow) -> dict[str, str]:
