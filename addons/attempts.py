@@ -17,7 +17,7 @@ from addons.credentials import scrub
 from addons.exchange import Attempt, Capture, Exchange, Outgoing, Reply, Wait
 from addons.log import logger
 from addons.rates import limited
-from addons.replies import INTERNAL, cannot_count, idle, last_error
+from addons.replies import INTERNAL, cannot_count, idle, last_error, refusal
 from addons.routing import Target
 from addons.settings_upstream import Proxy
 from translators import CODECS, carry
@@ -39,6 +39,9 @@ _AS_THEY_ARE = frozenset(("count_tokens", "stored"))
 def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
     """The next request to send, a wait before it, or the answer where nothing is left to try. Never raises."""
     retry = exchange.settings.retry
+    ruled = exchange.ruled
+    if ruled is not None and ruled.fault is not None:
+        return refusal(exchange, ruled.fault)
     while len(exchange.attempts) < max(retry.attempts, 1):
         last = exchange.attempt
         if last is not None and not exchange.forget and _refused_token(last):
@@ -63,6 +66,8 @@ def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
         except Exception:
             logger.exception("request %s failed", exchange.seed.id)
             _unsent(exchange, target, INTERNAL)
+        if ruled is not None and ruled.wants("llm_error"):
+            return Wait(0)  # so that it is told before the next attempt
     return last_error(exchange)
 
 
@@ -146,7 +151,8 @@ def _bridge(exchange: Exchange, target: Target, codec: Codec) -> Bridge:
         why = f"upstream {name!r} ({codec.NAME}) has no endpoint for {_SERVICES[purpose]}"
         raise BadRequest(why, status=501, kind="not_built")
     relay = codec.NAME == client.NAME if service is None else relays(client, codec, purpose)
-    if not relay and exchange.asked is None:
+    rules = exchange.ruled.transform() if exchange.ruled is not None else None
+    if (not relay or exchange.rewritten is not None) and exchange.asked is None:
         exchange.asked = (service or client).parse_request(exchange.wire)
     make = ServiceBridge if service is not None else KeptBridge if purpose == "stored" else Bridge
     return make(
@@ -165,6 +171,9 @@ def _bridge(exchange: Exchange, target: Target, codec: Codec) -> Bridge:
         scope=_scope(target),
         memory=exchange.memory,
         forget=exchange.forget,
+        edited=exchange.rewritten,
+        rules=rules if service is None else None,
+        heard=exchange.ruled is not None and exchange.ruled.wants("llm_response"),
     )
 
 
@@ -201,15 +210,16 @@ def _headers(exchange: Exchange, target: Target, codec: Codec, bridge: Bridge) -
     for name, value in codec.HEADERS.items():
         fields[name.encode()] = [value.encode()]
     forwarded: dict[bytes, list[bytes]] = {}
-    for name, value in credentials.forward_headers(exchange.fields, bridge.relay):
+    for name, value in credentials.forward_headers(exchange.fields, bridge.same):
         forwarded.setdefault(name.lower(), []).append(value)
     fields.update(forwarded)
-    if not bridge.relay:
+    if not bridge.relay:  # its answer is read here
         fields[b"accept-encoding"] = [b"identity"]
-        fields.update({name.encode(): [value.encode()] for name, value in bridge.wire.headers.items()})
+        if not bridge.same:
+            fields.update({name.encode(): [value.encode()] for name, value in bridge.wire.headers.items()})
     fields.update({name.lower().encode(): [value.encode()] for name, value in upstream.headers})
     mode = exchange.settings.auth.mode
-    key = credentials.outgoing(upstream, codec.credential, exchange.taken, mode, bridge.relay, target.key)
+    key = credentials.outgoing(upstream, codec.credential, exchange.taken, mode, bridge.same, target.key)
     fields.update({name.lower().encode(): [value.encode("utf-8", "surrogateescape")] for name, value in key})
     fields[b"content-length"] = [str(len(bridge.wire.body)).encode()]
     return tuple((name, value) for name, values in fields.items() for value in values)
@@ -274,7 +284,9 @@ def settle(exchange: Exchange, attempt: Attempt) -> None:
 
 
 def _is_fault(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
-    """Whether the target is to blame, and not what it was asked."""
+    """Whether the target is to blame, and not what it was asked, or a rule."""
+    if exchange.ruled is not None and exchange.ruled.fault is not None:
+        return False
     several = len(attempt.target.upstream.keys) > 1
     return (
         error.kind in _UNANSWERED

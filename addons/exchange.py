@@ -7,8 +7,8 @@ what views, saved flows and later features read.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -17,16 +17,19 @@ from addons.credentials import MASKED, Taken, scrub
 from addons.marks import Marks
 from addons.memory import ClientMemory
 from addons.rates import Meters, Pass
-from addons.routing import Target
+from addons.routing import Router, Target
 from addons.settings import Settings
 from addons.surfaces import Surface
 from translators.answer import Answer
 from translators.bridge import Bridge
 from translators.codec import Codec, Seed, Wire
 from translators.embed import EmbedRequest, estimated
-from translators.model import ApiError, BadRequest, Usage
+from translators.model import ApiError, BadRequest, ErrorKind, Request, Usage
 from translators.policy import Loss
 from translators.tokens import estimate
+
+if TYPE_CHECKING:
+    from addons.ruleset import Ruled
 
 METADATA = "llm_link"
 VERSION = 1
@@ -116,6 +119,7 @@ class Attempt:
         self.error: ApiError | None = None
         self.settled = False  # its target's standing knows how it ended
         self.passed: Pass | None = None  # through the limits of its upstream
+        self.told = False  # rules know of its error
 
     def record(self, capture: int, began: float) -> dict[str, Any]:
         out = self.outgoing
@@ -185,6 +189,98 @@ class Exchange:
         self.error: ApiError | None = None
         self.cancelled = False
         self.streaming = False
+        self.router: Router | None = None
+        # What rules read and edit; docs/rules.md is about these.
+        self.ruled: Ruled | None = None  # None: there are no rules
+        self.response: Any = None  # the whole answer; one that a rule puts here before it was asked for is the answer
+        self.notes: dict[str, Any] = {}  # a rule's own, from one hook to the next
+        self.rewritten: Any = None  # the request as rules left it, where one changed it
+        self.unreadable: BadRequest | None = None  # why there is no neutral request
+        self._request: Any = None
+        self._asked_model = ""  # as the client's neutral request names it
+        self._snapshots: tuple[bytes, bytes] | None = None  # of `_request`: as the client sent it, and as it is good
+
+    # ---- for rules
+
+    @property
+    def request(self) -> Any:
+        """What the client asks for in neutral words: a `Request`, or an `EmbedRequest`. Edit it, or set another one.
+        Raises `BadRequest` where the client's body cannot be read."""
+        if self._request is None:
+            try:
+                self._request = self.question_codec.parse_request(self.wire)
+            except BadRequest as error:
+                self.unreadable = error
+                raise
+            snapshot = msgspec.json.encode(self._request)
+            self._asked_model = self._request.model
+            self._snapshots = (snapshot, snapshot)
+        return self._request
+
+    @request.setter
+    def request(self, request: Any) -> None:
+        _ = self.request  # what it was is compared with
+        self._request = request
+
+    @property
+    def protocol(self) -> str:
+        """The client's protocol."""
+        return self.codec.NAME
+
+    @property
+    def purpose(self) -> str:
+        """What the request is for: `generate`, `count_tokens`, `embed`, `compact` or `stored`."""
+        return self.surface.purpose
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The client's, names in lower case, credentials redacted."""
+        return self.wire.headers
+
+    def resolve(self, name: str) -> list[Target]:
+        """The targets of a name of `models`, or of `UPSTREAM/MODEL`. Raises `BadRequest` for one that is not known."""
+        assert self.router is not None
+        return [*self.router.named(name).targets]
+
+    def refuse(self, message: str, status: int = 403, kind: ErrorKind = "permission") -> None:
+        """Let the client have an error in its protocol's shape; nothing is sent."""
+        self.error = ApiError(status, kind, message)
+
+    def settle_request(self) -> tuple[bytes, bytes]:
+        """Take what a rule left in `request`: it before and after, as JSON, equal where nothing changed. Raises where
+        it is no request any more."""
+        if self._snapshots is None:
+            return b"", b""
+        first, before = self._snapshots
+        kind = EmbedRequest if self.purpose == "embed" else Request
+        if not isinstance(self._request, kind):
+            raise TypeError(f"exchange.request must be a {kind.__name__}, not {type(self._request).__name__}")
+        after = msgspec.json.encode(self._request)
+        if after != before:
+            self._request = msgspec.json.decode(after, type=kind)
+            self._snapshots = first, after
+            self.rewritten = None if after == first else self._request
+        return before, after
+
+    def undo_request(self) -> None:
+        """What a rule began to change before it failed is as it was."""
+        if self._snapshots is not None:
+            kind = EmbedRequest if self.purpose == "embed" else Request
+            self._request = msgspec.json.decode(self._snapshots[1], type=kind)
+            self.rewritten = None if self.rewritten is None else self._request
+
+    @property
+    def wanted_model(self) -> str:
+        """The model that is asked for: the client's, unless a rule named another."""
+        changed = self.rewritten is not None and self._request.model != self._asked_model
+        return self._request.model if changed else self.model
+
+    # ---- what it is
+
+    @property
+    def question_codec(self) -> Any:
+        """What reads the client's body, and writes what is asked there."""
+        return self.codec.SERVICES.get(self.surface.purpose, self.codec)
 
     def watch(self) -> None:
         """Somebody will look at it: keep when its pieces passed."""
@@ -226,7 +322,7 @@ class Exchange:
         if self.surface.purpose == "stored":
             return 0
         try:
-            asked = self.asked or self.codec.SERVICES.get(self.surface.purpose, self.codec).parse_request(self.wire)
+            asked = self.rewritten or self.asked or self.question_codec.parse_request(self.wire)
         except BadRequest:
             return 0
         return estimated(asked).input if isinstance(asked, EmbedRequest) else estimate(asked)
@@ -267,6 +363,7 @@ class Exchange:
             "replays": None if origin is None else {"flow": origin.flow, "id": origin.id},
             "attempts": [attempt.record(capture, self.began) for attempt in self.attempts],
             "warnings": [[loss.path, loss.code, loss.why] for loss in self.warnings],
+            "rules": None if self.ruled is None else self.ruled.record(capture),
             "losses": [[loss.path, loss.code, loss.why] for loss in self.losses()],
             "status": self.status,
             "error": None if self.error is None else _plain_error(self.error),

@@ -34,8 +34,8 @@ from addons import attempts, messages, replies
 from addons.encoding import Decompressor, TooLarge, decompressor
 from addons.exchange import Attempt, Outgoing, Reply, Wait
 from addons.intake import Commands, Verdict
-from addons.outlet import Outlet
 from addons.replies import INTERNAL
+from addons.ruling import Ruling
 from translators.model import ApiError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Tick(events.Event):
     """A deadline of a stream has come."""
 
 
-class LinkStream(Outlet):
+class LinkStream(Ruling):
     """One exchange on the wire."""
 
     def __init__(self, context: Context, stream_id: int, parent: LinkLayer) -> None:
@@ -86,9 +86,15 @@ class LinkStream(Outlet):
             yield from self.deliver(replies.refusal(self.exchange, INTERNAL))
 
     def open(self) -> Commands:
-        opened = self.link.open(self.flow, self.taken)
+        opening = self.link.opening(self.flow, self.taken)
+        if opening.ruled is not None:
+            yield from self.drive(opening.steps())
+        opened = self.link.opened(self.flow, opening)
         if isinstance(opened, Reply):
             yield from self.deliver(opened)
+        elif self.client_left:  # while a rule waited for something
+            self.server_state = self.state_waiting
+            self.link.cancelled(self.flow, opened)
         else:
             self.exchange, self.opened_at = opened, time.monotonic()
             yield from self.try_next()
@@ -99,6 +105,8 @@ class LinkStream(Outlet):
         """Attempts, until one could be sent; without a target left, the answer is the last error."""
         assert self.exchange is not None
         while not self.exchange.cancelled:
+            if self.exchange.ruled is not None:
+                yield from self.tell_error(self.exchange, self.exchange.ruled)
             step = attempts.next_attempt(self.exchange)
             if isinstance(step, Reply):
                 yield from self.deliver(step)
@@ -258,7 +266,8 @@ class LinkStream(Outlet):
         if head is not None and not head.streamed:
             if not ended:
                 yield from self.give_up()
-            yield from self.deliver(replies.whole(self.exchange, head, out))
+            reply, ruled = replies.whole(self.exchange, head, out), self.exchange.ruled
+            yield from self.deliver(reply) if ruled is None else self.review(self.exchange, ruled, reply)
             return
         if head is not None and not self.begun and not (yield from self.begin(self.stream_head(head))):
             return

@@ -37,6 +37,7 @@ from addons.memory import TurnMemory
 from addons.opening import Opening
 from addons.rates import Meters
 from addons.replay import Playback
+from addons.rules import Rules
 from addons.running import Running
 from addons.settings import Reverse, Settings, SettingsError, changed_listen, check_reachable, environment, load
 
@@ -48,8 +49,8 @@ _SETTLED = 0.3  # seconds for which a changed config file must stay as it is
 class Link:
     """Options, settings, and the life of every exchange."""
 
-    def __init__(self, views: Sequence[Contentview] = ()) -> None:
-        self._views = views
+    def __init__(self, rules: Rules, views: Sequence[Contentview] = ()) -> None:
+        self.rules, self._views = rules, views
         self._live: dict[str, tuple[http.HTTPFlow, Exchange]] = {}  # by flow
         self._of_client: dict[str, set[str]] = {}  # a client connection's live flows
         self._memory = TurnMemory()
@@ -91,6 +92,7 @@ class Link:
         for line in (self.settings.start_line, *self.settings.warnings):
             logger.info(line)
         self._listen()
+        self.rules.start()
         if self.playback is not None:
             self.playback.start()
         if (view := ctx.master.addons.get("view")) is not None:
@@ -155,8 +157,7 @@ class Link:
         options, addons = ctx.options, ctx.master.addons
         if options.modify_headers or options.proxyauth or addons.get("view") is not None:
             return True
-        scripts = addons.get("scriptloader")
-        return scripts is not None and any(hasattr(script.ns, hook) for script in scripts.addons)
+        return self.rules.defines(hook)
 
     def lags(self, client: Client) -> bool:
         """Whether a client did not yet take all that was written to it. mitmproxy then reads nothing more for it."""
@@ -196,6 +197,7 @@ class Link:
         self.router = self.running_now.router
         self.settings = settings
         self.body_limit = settings.limits.request_body
+        self.rules.use(settings.rules)
 
     def _stat(self) -> tuple[int, int] | None:
         path = self._path()
@@ -209,6 +211,7 @@ class Link:
         """Watch the config file. A bad change is reported, and the old config stays."""
         while True:
             await asyncio.sleep(0.5)
+            self.rules.look()
             stamp = self._stat()
             if stamp is None or stamp == self._stamp:
                 continue
@@ -257,10 +260,14 @@ class Link:
             request.path = taken.path
         return taken
 
-    def open(self, flow: http.HTTPFlow, taken: Taken) -> Exchange | Reply:
-        """What to do with a request whose body is here: an exchange to try, or an answer at once."""
-        opening = Opening(flow, taken, self.settings, self.router, self._board, self._meters)
-        opened = opening.open()
+    def opening(self, flow: http.HTTPFlow, taken: Taken) -> Opening:
+        """A request whose body is here, before anything is done with it."""
+        return Opening(flow, taken, self.settings, self.router, self._board, self._meters, self.rules.current())
+
+    def opened(self, flow: http.HTTPFlow, opening: Opening) -> Exchange | Reply:
+        """What to do with it: an exchange to try, or an answer at once."""
+        taken = opening.taken
+        opened = opening.open() if opening.ruled is None else opening.opened
         if isinstance(opened, Reply):
             self.running_now.stats.closed(opening.exchange, flow.id)
         else:

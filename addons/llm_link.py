@@ -8,6 +8,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() not in (HERE, HERE.parent))]
 
 from addons.link import Link  # noqa: E402
+from addons.rules import Rules  # noqa: E402
 from addons.views import VIEWS  # noqa: E402
 
-addons = [Link(VIEWS)]
+rules = Rules()
+addons = [Link(rules, VIEWS), rules]

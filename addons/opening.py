@@ -9,7 +9,7 @@ import dataclasses
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import msgspec
 from mitmproxy import http
@@ -22,6 +22,7 @@ from addons.exchange import METADATA, Exchange, Reply
 from addons.log import logger
 from addons.rates import Limited, Meters, Subject, client_of, limited
 from addons.routing import Route, Router
+from addons.ruleset import Ruled, Ruleset, Steps, Waiting
 from addons.settings import Settings
 from addons.settings_model import Rate
 from translators import CODECS
@@ -62,16 +63,25 @@ class Opening:
     """One request on its way in."""
 
     def __init__(
-        self, flow: http.HTTPFlow, taken: Taken, settings: Settings, router: Router, board: Board, meters: Meters
+        self,
+        flow: http.HTTPFlow,
+        taken: Taken,
+        settings: Settings,
+        router: Router,
+        board: Board,
+        meters: Meters,
+        rules: Ruleset | None = None,
     ) -> None:
         if taken.origin is not None and taken.origin.order.policy:
             settings = dataclasses.replace(settings, policy=taken.origin.order.policy)
-        self._flow, self._settings, self._router = flow, settings, router
+        self._flow, self._settings, self._router, self.taken = flow, settings, router, taken
         request = flow.request
         self._surface = surfaces.find(request.method, _escaped(request.path), request.headers)
         codec = CODECS[self._surface.protocol]
         seed = Seed("".join(_ALPHABET[b & 31] for b in secrets.token_bytes(24)), int(time.time()))
-        self._exchange = Exchange(settings, self._surface, codec, seed, taken, board, meters)
+        self._exchange = exchange = Exchange(settings, self._surface, codec, seed, taken, board, meters)
+        exchange.router = router
+        self.ruled = exchange.ruled = None if rules is None else Ruled(rules, exchange, logger)
 
     @property
     def exchange(self) -> Exchange:
@@ -79,28 +89,30 @@ class Opening:
         return self._exchange
 
     def open(self) -> Exchange | Reply:
+        """Where there are no rules."""
+        for _ in self.steps():
+            raise AssertionError("nothing waits where there are no rules")
+        return self.opened
+
+    def steps(self) -> Steps:
+        """With rules, which may have to wait for something. At the end the result is in `opened`."""
         try:
-            return self._open()
+            self.opened = yield from self._open()
         except Limited as reached:
             reply = self.refuse(reached.error)
             more = reached.headers(self._exchange.codec.NAME, self._exchange.seed.created)
-            return msgspec.structs.replace(reply, headers={**reply.headers, **more})
+            self.opened = msgspec.structs.replace(reply, headers={**reply.headers, **more})
         except BadRequest as error:
-            return self.refuse(error.error)
+            self.opened = self.refuse(error.error)
         except Exception:
             logger.exception("request %s failed", self._exchange.seed.id)
-            return self.refuse(replies.INTERNAL)
+            self.opened = self.refuse(replies.INTERNAL)
 
     def refuse(self, error: ApiError) -> Reply:
         """An error before any upstream was asked: to the client, the log and the record."""
-        exchange = self._exchange
-        reply = replies.refusal(exchange, error)
-        exchange.ended_at = time.time()
-        self._flow.metadata[METADATA] = exchange.record()
-        logger.info("request %s: %d %s", exchange.seed.id, reply.status, error.message[:300])
-        return reply
+        return self._over(replies.refusal(self._exchange, error), error.message[:300])
 
-    def _open(self) -> Exchange | Reply:
+    def _open(self) -> Generator[Waiting, None, Exchange | Reply]:
         purpose = self._surface.purpose
         if purpose in _OPEN:
             headers, body = _OPEN[purpose]
@@ -115,8 +127,35 @@ class Opening:
         if purpose in _FIXED:
             return self._answer(_FIXED[purpose])
         self._read()
-        self._route(key)
-        return self._exchange
+        ruled = self.ruled
+        if ruled is None:
+            self._route()
+            return self._enter(key)
+        if purpose != "stored":
+            yield from ruled.request()
+        if (reply := self._decided(ruled)) is not None:
+            return reply
+        self._route()
+        yield from ruled.route()
+        return self._decided(ruled) or self._enter(key)
+
+    def _decided(self, ruled: Ruled) -> Reply | None:
+        """What the client gets where the rules left nothing to ask."""
+        exchange = self._exchange
+        if (error := ruled.fault or exchange.error) is not None:
+            return self.refuse(error)
+        if exchange.response is None:
+            return None
+        reply = replies.local(exchange, exchange.response)
+        exchange.sent.add(reply.body)
+        return self._over(reply, "answered by a rule")
+
+    def _over(self, reply: Reply, why: str) -> Reply:
+        exchange = self._exchange
+        exchange.ended_at = time.time()
+        self._flow.metadata[METADATA] = exchange.record()
+        logger.info("request %s: %d %s", exchange.seed.id, reply.status, why)
+        return reply
 
     def _answer(self, body: bytes, headers: dict[str, str] = _JSON) -> Reply:
         return Reply(200, {**headers, **replies.own_headers(self._exchange)}, body)
@@ -157,15 +196,22 @@ class Opening:
         if (origin := exchange.taken.origin) is not None and origin.order.model:
             exchange.model = origin.order.model
 
-    def _route(self, key: credentials.ClientKey | None) -> None:
+    def _route(self) -> None:
         exchange = self._exchange
         stored = self._surface.purpose == "stored"
-        route = self._router.keeper(exchange.codec.NAME) if stored else self._resolve(exchange.model)
-        if key is not None and not key.allows(exchange.model, [target.address for target in route.targets]):
-            raise BadRequest(f"this key may not use the model {exchange.model!r}", status=403, kind="permission")
+        route = self._router.keeper(exchange.codec.NAME) if stored else self._resolve(exchange.wanted_model)
         exchange.targets = exchange.board.order(route, exchange.prompt_tokens)
+
+    def _enter(self, key: credentials.ClientKey | None) -> Exchange:
+        """Whether this client may ask for it, now."""
+        exchange = self._exchange
+        if not exchange.targets:
+            raise BadRequest(f"the rules leave no target for {exchange.model!r}", "model", status=404, kind="not_found")
+        if key is not None and not key.allows(exchange.model, [target.address for target in exchange.targets]):
+            raise BadRequest(f"this key may not use the model {exchange.model!r}", status=403, kind="permission")
         if self._surface.purpose != "count_tokens":
             exchange.passed = exchange.meters.enter(list(self._limits(key)), exchange.prompt_tokens)
+        return exchange
 
     def _limits(self, key: credentials.ClientKey | None) -> Iterator[tuple[Subject, str, Rate]]:
         """The limits that this request counts for, whatever its upstream."""

@@ -12,6 +12,7 @@ from mitmproxy.proxy.layers.http import HttpResponseHeadersHook, ResponseData, R
 from addons import messages, replies
 from addons.exchange import Exchange, Reply
 from addons.intake import Commands, Intake, Verdict
+from addons.ruleset import Ruled
 from translators.heads import Head
 from translators.model import ApiError
 
@@ -92,8 +93,14 @@ class Outlet(Intake):
         assert self.exchange is not None
         self.parent.disarm(self.stream_id)
         self.server_state = self.state_done
+        if self.exchange.ruled is not None:
+            yield from self.review_stream(self.exchange, self.exchange.ruled)
         self.link.close(self.flow, self.exchange)
         yield from self.send_response(already_streamed=True)
+
+    def review_stream(self, exchange: Exchange, ruled: Ruled) -> Commands:
+        """Show a streamed answer to the rules."""
+        raise NotImplementedError
 
     def deliver(self, reply: Reply) -> Commands:
         """Send an answer in one piece."""

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import msgspec
 from mitmproxy import http
 
 from addons import messages
 from addons.exchange import Exchange, Reply
 from translators.answer import refused, written
 from translators.bridge import Bridge
+from translators.codec import Codec, Seed
 from translators.events import Failure, unfold
 from translators.heads import Head
 from translators.model import ApiError, BadRequest, Request, Response, Usage
 from translators.policy import header as warnings_header
 from translators.tokens import Count, estimate
+
+
+class Local(msgspec.Struct, frozen=True):
+    """An exchange without an upstream: who asks, and in what form."""
+
+    client: Codec
+    asked: Request
+    seed: Seed
+    stream: bool
+
+    def as_asked(self) -> Request:
+        return self.asked
+
 
 INTERNAL = ApiError(502, "server", "LLM Link failed on this request; its log says why")
 _NO_COUNT = frozenset((404, 405, 501))  # how an upstream says that it does not count tokens
@@ -83,6 +99,19 @@ def idle(exchange: Exchange, bridge: Bridge) -> Reply:
     return whole(exchange, *written(bridge, unfold(answer), {}))
 
 
+def local(exchange: Exchange, answer: Any) -> Reply:
+    """The answer that a rule gave, with no upstream asked, in the form that the client wants."""
+    service = exchange.codec.SERVICES.get(exchange.purpose)
+    asked = exchange.question_codec.parse_request(exchange.wire)
+    if service is not None:
+        body = service.render_response(answer, asked, exchange.seed)
+        return whole(exchange, Head(200, {"content-type": "application/json"}, False), body)
+    if answer.usage is None:
+        answer = msgspec.structs.replace(answer, usage=Usage())
+    pair = Local(exchange.codec, asked, exchange.seed, exchange.streams)
+    return whole(exchange, *written(pair, unfold(answer), {}))
+
+
 def cannot_count(exchange: Exchange) -> bool:
     """Whether the last target was asked for the size of a prompt and has no way to say it. The next one is not asked
     then: an answer would not come from there."""
@@ -104,7 +133,7 @@ def _estimated(exchange: Exchange) -> Reply:
     """Tokens counted here, on the high side, where the upstream cannot."""
     counting = exchange.codec.SERVICES["count_tokens"]
     try:
-        asked = counting.parse_request(exchange.wire)
+        asked = exchange.rewritten or counting.parse_request(exchange.wire)
     except BadRequest as error:
         return refusal(exchange, error.error)
     exchange.error, exchange.status = None, 200

@@ -93,6 +93,11 @@ class Router:
         check_name(asked if model == "*" else model)
         return Route(self._targets(TargetRef(name, model), asked))
 
+    def named(self, name: str) -> Route:
+        """What a rule may name: a name of `models`, or `UPSTREAM/MODEL`, whatever clients may. Raises `BadRequest`."""
+        known = name in self._exact or name.partition("/")[0] not in self._settings.upstreams
+        return self.resolve(name) if known else self.at(name, "")
+
     def known_models(self) -> list[ModelInfo]:
         """The exact names of `models`, then for each glob the catalogue's models that match it; each name once."""
         found: dict[str, ModelInfo] = {}

@@ -286,7 +286,6 @@ class _Build:
     def _later(self) -> Iterator[KeyPath]:
         """The keys that were written and whose features come later."""
         file = self.file
-        yield from ((key,) for key in ("rules",) if key in file.model_fields_set)
         if file.usage.store != "off":
             yield ("usage",)
         for name, upstream in file.upstreams.items():

@@ -23,15 +23,24 @@ from .policy import Loss
 from .stream import StreamDecoder
 
 
-class Pair(Protocol):
-    """What an answer has to know of its exchange: `bridge.Bridge` is one."""
+class Asking(Protocol):
+    """Who asked for an answer, and in what form."""
 
     client: Codec
-    upstream: Codec
-    relay: bool
     stream: bool
-    traits: Traits
     seed: Seed
+
+    def as_asked(self) -> Request: ...
+
+
+class Pair(Asking, Protocol):
+    """What an answer has to know of its exchange: `bridge.Bridge` is one."""
+
+    upstream: Codec
+    same: bool  # one protocol on both sides
+    relay: bool  # its bytes go through
+    heard: bool  # somebody wants the whole of the answer
+    traits: Traits
     frame_limit: int
 
     @property
@@ -39,8 +48,6 @@ class Pair(Protocol):
 
     @property
     def take(self) -> Callable[[str], object] | None: ...
-
-    def as_asked(self) -> Request: ...
 
     def transform(self, events: Sequence[Event]) -> Sequence[Event]: ...
 
@@ -61,6 +68,7 @@ class Answer:
         self.finish: Finish | None = None
         self.usage: Usage | None = None
         self.crash: Exception | None = None
+        self.response: Response | None = None  # all of it, where somebody wants that
         self.done = False
         self.warnings: list[Loss] = []  # what the client may be told of it, where its head is still to come
         self._notes: list[Loss] = []
@@ -87,6 +95,8 @@ class Answer:
             if self._mode is None:
                 self._mode = self._choose(data)
             return self._mode.feed(data, data if raw is None else raw)
+        except UpstreamFault as fault:  # a transform does not let it pass
+            return self._ended(fault.error)
         except Exception as error:  # the door: a mistake of ours must not take the exchange with it
             return self._crashed(error)
 
@@ -98,12 +108,16 @@ class Answer:
             if self._mode is None:
                 self._mode = Whole(self)
             return self._mode.broken(error)
+        except UpstreamFault as fault:
+            return self._ended(fault.error)
         except Exception as crash:
             return self._crashed(crash)
 
     def _crashed(self, crash: Exception) -> bytes:
         self.crash = crash
-        error = ApiError(502, "server", "the upstream's answer could not be translated")
+        return self._ended(ApiError(502, "server", "the upstream's answer could not be translated"))
+
+    def _ended(self, error: ApiError) -> bytes:
         if self.head is None or not self.head.streamed:
             self.head = None
             self.fail(error)
@@ -125,6 +139,8 @@ class Answer:
     def limits(self) -> dict[str, str]:
         """The upstream's rate limits, as headers of the client's protocol."""
         bridge = self._bridge
+        if bridge.same:
+            return {name: value for name, value in relayed_headers(self.headers).items() if name not in _OF_BODY}
         return translated_headers(self.headers, bridge.upstream.NAME, bridge.client.NAME, bridge.seed.created)
 
     def counted(self, events: Sequence[Event], meter: Meter) -> Sequence[Event]:
@@ -134,6 +150,11 @@ class Answer:
         self.usage = meter.usage(self._bridge.as_asked())
         self.warnings.append(ESTIMATED)
         return [*events[:-1], UsageUpdate(self.usage), events[-1]]
+
+    def render(self, response: Response) -> tuple[Head, bytes]:
+        """Another answer in the place of this one, which came in one piece."""
+        asked, seed = self._bridge.as_asked(), self._bridge.seed
+        return whole_head(self.limits), self._bridge.client.render_response(response, asked, seed)
 
     def watch(self, events: Sequence[Event]) -> None:
         """Keep the facts that logs, usage and views want."""
@@ -152,6 +173,9 @@ class Answer:
     def fail(self, error: ApiError) -> None:
         """The attempt failed before anything went to the client."""
         self.error, self.done = error, True
+
+
+_OF_BODY = frozenset(("content-type", "content-encoding"))  # what the headers of a relayed answer say of its bytes
 
 
 def looks_streamed(framing: Literal["sse", "lines"], content_type: str, first: bytes) -> bool:
@@ -212,6 +236,7 @@ class Whole:
         events: Sequence[Event] = unfold(response)
         answer.watch(events)
         if bridge.relay and not bridge.stream:
+            answer.response = response if bridge.heard else None
             return self._pass(body)
         answer.done = True
         meter = Meter()
@@ -222,6 +247,7 @@ class Whole:
             if type(last := events[-1]) is Failure:  # a transform found that it is none
                 answer.fail(last.error)
                 return b""
+        answer.response = fold(events) if bridge.heard else None
         answer.head, out = written(bridge, events, answer.limits)
         return out
 
@@ -231,7 +257,7 @@ class Whole:
         if 300 <= answer.status < 400:  # followed nowhere: the key would go along
             message = f"the upstream redirects to another address (status {answer.status}), which is not followed"
             error = ApiError(502, "server", message)
-        if bridge.relay and answer.status >= 400 and is_json(body):
+        if bridge.same and answer.status >= 400 and is_json(body):
             raw = b"".join(self._raw) or body
             answer.reply = (answer.status, relayed_headers(answer.headers), raw)
         answer.fail(error)
@@ -247,11 +273,11 @@ class Whole:
 
 def refused(bridge: Pair, error: ApiError) -> tuple[Head, bytes] | None:
     """An answer in the place of an error, for protocols whose models refuse in answers."""
-    response = None if bridge.relay or error.kind != "refused" else bridge.client.refusal(error)
+    response = None if bridge.same or error.kind != "refused" else bridge.client.refusal(error)
     return None if response is None else written(bridge, unfold(response), {})
 
 
-def written(bridge: Pair, events: Sequence[Event], headers: Mapping[str, str]) -> tuple[Head, bytes]:
+def written(bridge: Asking, events: Sequence[Event], headers: Mapping[str, str]) -> tuple[Head, bytes]:
     """A whole answer for the client, in the form that it asked for."""
     asked = bridge.as_asked()
     if bridge.stream:
@@ -290,6 +316,7 @@ class _Streamed:
         self._relays = bridge.relay and bridge.stream
         self._direct: Callable[[Event], bytes] | None = None  # the encoder, once the head is out and deltas pass plain
         self._take = None if bridge.relay else bridge.take
+        self._heard = Fold() if bridge.heard else None  # for those who want the whole of what is streamed
 
     @property
     def losses(self) -> Sequence[Loss]:
@@ -326,6 +353,8 @@ class _Streamed:
     def _relay(self, data: bytes, raw: bytes) -> bytes:
         answer = self._answer
         events = self._decoder.feed(data)
+        if self._heard is not None:
+            self._hear(self._heard, events)
         if raw is data and data:  # compressed bytes have no frames to see
             raw = self._whole.feed(data)
         if data and answer.head is not None and only_deltas(events):
@@ -392,6 +421,8 @@ class _Streamed:
         if self._fold is not None:
             return self._folded(self._fold, events)
         assert self._encoder is not None
+        if self._heard is not None:
+            self._hear(self._heard, events)
         if answer.head is None:
             answer.head = stream_head(self._encoder.content_type, answer.limits)
             self._direct = self._encoder.encode if answer.bridge.plain_deltas else None
@@ -412,8 +443,15 @@ class _Streamed:
         if fold.finish is None:
             return b""
         answer.done = True
+        answer.response = fold.response if answer.bridge.heard else None
         answer.head = whole_head(answer.limits)
         return answer.bridge.client.render_response(fold.response, self._asked, answer.bridge.seed)
+
+    def _hear(self, heard: Fold, events: Sequence[Event]) -> None:
+        for event in events:
+            heard.add(event)
+        if heard.finish is not None:
+            self._answer.response = heard.response
 
     def _begins_with_failure(self, events: Sequence[Event]) -> bool:
         """Nothing went out yet, and the first thing that the upstream says is that it failed."""

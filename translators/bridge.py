@@ -15,7 +15,7 @@ import msgspec
 from .answer import Answer
 from .body import replace
 from .carry import Memory
-from .codec import Codec, Seed, Traits, Wire
+from .codec import Codec, Rendered, Seed, Traits, Wire
 from .compact import Compaction, asked_for_summary, triggered
 from .custom import Customs
 from .events import Event, PartStart
@@ -26,6 +26,7 @@ from .model import BadRequest, Request
 from .names import Names
 from .packing import Packer
 from .policy import BALANCED_REJECT, INFO, STRICT_REJECT, Loss, Policy, Rule, judge
+from .rewrite import rewritten
 from .roots import Unwrapped, wrapped
 from .stops import StopCutter
 from .unpacking import Unpacker
@@ -41,6 +42,8 @@ class Bridge:
 
     `scope` names the upstream and its model, which get their opaque tokens back, and nobody else does; "": tokens are
     not carried. `memory` is the client's, for those that it cannot carry. `forget`: give none back this time.
+    `edited`: the request as rules left it, where one changed it; `rules`: what they make of each event of the answer,
+    which then is encoded anew; `heard`: they want to see the whole of it.
     Raises `BadRequest` where the policy refuses a loss."""
 
     def __init__(
@@ -61,10 +64,17 @@ class Bridge:
         scope: str = "",
         memory: Memory | None = None,
         forget: bool = False,
+        edited: Any = None,
+        rules: Transform | None = None,
+        heard: bool = False,
     ) -> None:
         self.client, self.upstream, self.asked = client, upstream, asked
         self.stream, self.traits, self.seed, self.frame_limit = stream, traits, seed, frame_limit
-        self.relay = self.relays()
+        self.same = self.relays()
+        self.relay = self.same and rules is None
+        self.heard = heard
+        self._wanted = asked if edited is None else edited
+        self._rules = rules
         self._said = wire
         self.losses: list[Loss] = []  # all of them
         self.warnings: list[Loss] = []  # those that the client is told
@@ -72,9 +82,12 @@ class Bridge:
         self._transforms: list[Transform] = []
         self._packer: Packer | None = None
         self._compaction: list[Compaction] = []
-        self.idle = not self.relay and self._asks_nothing(policy)
-        if self.relay:
+        self.idle = not self.same and self._asks_nothing(policy)
+        if self.same:
             self.wire = client.relay(wire, purpose, model)
+            if edited is not None:
+                self.wire = self._rewritten(edited, model, policy)
+            self._transforms += [] if rules is None else [rules]
         elif self.idle:
             self.wire = wire
         else:
@@ -83,6 +96,7 @@ class Bridge:
             )
             self.wire = self._render(model, policy, unpacker)
             self.restored = unpacker.restored
+            self._transforms += [] if rules is None else [rules]
             if scope:
                 self._pack(scope, memory)
             self._transforms += self._compaction
@@ -92,7 +106,7 @@ class Bridge:
     def _asks_nothing(self, policy: Policy) -> bool:
         """Whether the answer is known to be empty, so that no upstream needs to be asked: an Ollama client loads the
         model, or an Anthropic client fills a cache that the target has not."""
-        asked = self.asked
+        asked = self._wanted
         if asked is None:
             return False
         if LOADS in asked.extra.get(self.client.NAME, {}):
@@ -111,11 +125,29 @@ class Bridge:
         """Whether the bytes go through."""
         return self.client.NAME == self.upstream.NAME
 
+    def _rewritten(self, edited: Any, model: str, policy: Policy) -> Wire:
+        """The client's own request with what rules changed in it."""
+        renderings = [self._plainly(request, model) for request in (self.question, edited)]
+        wire, losses = rewritten(self.wire, *renderings)
+        self._judge([*losses], policy)
+        return wire
+
+    @property
+    def question(self) -> Any:
+        """What the client asks for, read."""
+        return self.as_asked()
+
+    def _plainly(self, request: Any, model: str) -> Rendered:
+        """A request in the words of its own protocol, without the tokens of other ones."""
+        messages = Unpacker(self.client, self.upstream, "", None, False).messages(request.messages)
+        request = msgspec.structs.replace(request, model=model, messages=messages)
+        return self.upstream.render_request(request, self.traits)
+
     def _render(self, model: str, policy: Policy, unpacker: Unpacker) -> Wire:
-        assert self.asked is not None
-        demand_whole(self.asked)
-        messages = unpacker.messages(self.asked.messages)
-        request = msgspec.structs.replace(self.asked, model=model, messages=messages)
+        assert self._wanted is not None
+        demand_whole(self._wanted)
+        messages = unpacker.messages(self._wanted.messages)
+        request = msgspec.structs.replace(self._wanted, model=model, messages=messages)
         losses: list[Loss] = []
         if triggered(request):
             why = "the upstream is asked for a summary, which is sealed here"
@@ -154,8 +186,8 @@ class Bridge:
 
     def _pack(self, scope: str, memory: Memory | None) -> None:
         replay = bool(self.traits.replay)
-        if self.asked is not None and (replay or self.upstream.TOKENS or self.client.CARRIES.mark):
-            messages = self.asked.messages
+        if self._wanted is not None and (replay or self.upstream.TOKENS or self.client.CARRIES.mark):
+            messages = self._wanted.messages
             self._packer = Packer(self.client, self.upstream, scope, messages, memory, replay)
             self._transforms.append(self._packer)
 
@@ -175,7 +207,7 @@ class Bridge:
     @property
     def plain_deltas(self) -> bool:
         """Whether text and arguments pass as they are: no transform changes them. `take` then reads along."""
-        return all(isinstance(step, _Restore | Packer) for step in self._transforms)
+        return not self.heard and all(isinstance(step, _Restore | Packer) for step in self._transforms)
 
     @property
     def take(self) -> Callable[[str], object] | None:

@@ -14,7 +14,7 @@ import msgspec
 from .answer import Answer, Whole
 from .body import WRONG
 from .bridge import Bridge
-from .codec import Codec, Service, Wire
+from .codec import Codec, Rendered, Service, Wire
 from .heads import Head
 from .kept import demand_whole
 from .model import Request, UpstreamFault
@@ -35,14 +35,21 @@ class ServiceBridge(Bridge):
     def __init__(self, client: Codec, upstream: Codec, wire: Wire, asked: Any, *, purpose: str, **more: Any) -> None:
         self.asks: Service = client.SERVICES[purpose]
         self.answers: Service = upstream.SERVICES[purpose]
-        self.question = asked
+        self._question = asked
         super().__init__(client, upstream, wire, None, purpose=purpose, **more)
 
     def relays(self) -> bool:
         return self.asks is self.answers
 
+    @property
+    def question(self) -> Any:
+        return self._question
+
+    def _plainly(self, request: Any, model: str) -> Rendered:
+        return self.answers.render_request(msgspec.structs.replace(request, model=model), self.traits)
+
     def _render(self, model: str, policy: Policy, unpacker: Unpacker) -> Wire:
-        question = msgspec.structs.replace(self.question, model=model)
+        question = msgspec.structs.replace(self._wanted or self.question, model=model)
         if isinstance(question, Request):
             demand_whole(question)
             messages = unpacker.messages(question.messages)
