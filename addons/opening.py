@@ -147,7 +147,7 @@ class Opening:
         if exchange.response is None:
             return None
         reply = replies.local(exchange, exchange.response)
-        exchange.sent.add(reply.body)
+        exchange.sent.add(reply.body, time.monotonic())
         return self._over(reply, "answered by a rule")
 
     def _over(self, reply: Reply, why: str) -> Reply:
