@@ -171,7 +171,7 @@ class Link:
         environ, notes = environment(Path.cwd(), os.environ)
         self.running_now.environ = environ
         for note in notes:
-            logger.info(note)
+            logger.warning(note)
         settings = load(
             self._path(),
             environ,

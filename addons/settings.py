@@ -21,7 +21,7 @@ from . import settings_yaml
 from .catalog import is_loopback, name_fault
 from .credentials import ClientKey
 from .settings_build import NO_EFFECT, Report, build_upstream, read_overrides
-from .settings_env import environment, read_env_file
+from .settings_env import Environment, environment, read_env_file
 from .settings_flags import DEFAULT, Reverse, Serve, lay_over
 from .settings_model import (
     PROTOCOLS,
@@ -48,7 +48,7 @@ from .settings_yaml import Document, KeyPath, Problem, SettingsError
 from .store.stored import Stored
 
 __all__ = [
-    "Auth", "ModelRoute", "Problem", "Reverse", "Settings", "SettingsError", "TargetRef", "Upstream",
+    "Auth", "Environment", "ModelRoute", "Problem", "Reverse", "Settings", "SettingsError", "TargetRef", "Upstream",
     "changed_listen", "check_reachable", "environment", "load", "read_env_file",
 ]  # fmt: skip
 
@@ -299,6 +299,9 @@ class _Build:
 
     def _start_line(self, upstreams: Mapping[str, Upstream], models: Mapping[str, ModelRoute], auth: Auth) -> str:
         where = f"config {self.path}" if self.path else "no config file"
+        environ = self.report.environ
+        if isinstance(environ, Environment) and environ.taken:
+            where += f", {', '.join(environ.taken)} from {environ.dotenv}"
         if len(upstreams) != 1:
             return f"{where}: {len(upstreams)} upstreams, {len(models)} models, auth {auth.mode}"
         (upstream,) = upstreams.values()

@@ -14,6 +14,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from .settings_yaml import MAX_BYTES, Problem, SettingsError
 
@@ -30,29 +31,47 @@ def read_env_file(path: Path) -> dict[str, str]:
     return values
 
 
-def environment(cwd: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The environment with what `.env` of `cwd` may add, and what to tell the user about it."""
+class Environment(dict[str, str]):
+    """The environment, filled up from `dotenv`: `taken` are the names that it gave."""
+
+    dotenv: Path | None = None
+    taken: tuple[str, ...] = ()
+
+    def origin(self, name: str) -> str:
+        """Where the value of a name stands, for people: the environment, or the file that gave it."""
+        return str(self.dotenv) if name in self.taken else "the environment"
+
+
+def environment(cwd: Path, environ: Mapping[str, str]) -> tuple[Environment, list[str]]:
+    """The environment with what `.env` of `cwd` may add, and what the user must be warned of.
+
+    A name that has the same value anyway is no reason to warn: the file may have been read by `--env-file`."""
     path = cwd / ".env"
-    merged = dict(environ)
+    merged = Environment(environ)
     try:
-        found = path.stat()
-    except OSError:
+        with open(path, "rb", opener=_opener) as file:
+            if refusal := _refusal(os.fstat(file.fileno())):
+                return merged, [f"{path} is not read: {refusal}"]
+            values, problems = _parse(_text(file, path), str(path))
+    except FileNotFoundError:
         return merged, []
-    refusal = _refusal(found)
-    if refusal:
-        return merged, [f"{path} is not read: {refusal}"]
-    try:
-        values, problems = _parse(_read(path), str(path))
+    except OSError as error:
+        return merged, [f"{path} is not read: {error.strerror or error}"]
     except SettingsError as error:
         return merged, [str(error)]
-    keys = {name: value for name, value in values.items() if name.endswith("_API_KEY") and value}
-    added = {name: value for name, value in keys.items() if not environ.get(name)}
+    keys = {name: value for name, value in values.items() if name.endswith("_API_KEY")}
+    added = {name: value for name, value in keys.items() if value and not environ.get(name)}
     merged.update(added)
-    others = sorted(values.keys() - keys.keys())
+    merged.dotenv, merged.taken = path, tuple(sorted(added))
+    others = sorted(name for name in values.keys() - keys.keys() if environ.get(name) != values[name])
     notes = [f"{problem} (ignored)" for problem in problems]
     notes += [f"{path}: only *_API_KEY names are taken; ignored: {', '.join(others)}"] if others else []
-    notes += [f"{path}: {', '.join(sorted(added))} taken from it"] if added else []
     return merged, notes
+
+
+def _opener(path: str, flags: int) -> int:
+    """Never waits for somebody to write into a pipe of that name."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _refusal(found: os.stat_result) -> str:
@@ -66,12 +85,17 @@ def _refusal(found: os.stat_result) -> str:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise SettingsError([Problem(str(path), 0, "", f"is larger than {MAX_BYTES >> 20} MiB")])
-        return data.decode("utf-8-sig")
+            return _text(file, path)
     except OSError as error:
         raise SettingsError([Problem(str(path), 0, "", f"cannot be read: {error.strerror or error}")]) from None
+
+
+def _text(file: BinaryIO, path: Path) -> str:
+    data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise SettingsError([Problem(str(path), 0, "", f"is larger than {MAX_BYTES >> 20} MiB")])
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SettingsError([Problem(str(path), 0, "", "is not UTF-8 text")]) from None
 

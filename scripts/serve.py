@@ -55,9 +55,10 @@ def config_path(options: Options, environ: Mapping[str, str]) -> Path | None:
 
 
 def child_environ(options: Options, environ: Mapping[str, str]) -> dict[str, str]:
-    """Our environment, filled up from --env-file, with the overrides in it."""
+    """Our environment, what is unset or empty filled up from --env-file, with the overrides in it."""
     extra = read_env_file(options.env_file) if options.env_file else {}
-    return {**extra, **environ, SERVE: json.dumps(options.overrides)}
+    said = {name: value for name, value in environ.items() if value or name not in extra}
+    return {**extra, **said, SERVE: json.dumps(options.overrides)}
 
 
 def check(options: Options, environ: Mapping[str, str]) -> Settings:

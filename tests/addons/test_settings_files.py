@@ -169,16 +169,38 @@ def test_an_env_file_that_is_none(tmp_path: Path) -> None:
             read_env_file(tmp_path / name)
 
 
+DOTENV = "A_API_KEY=file\nB_API_KEY=file\nC_API_KEY=file\nD_API_KEY=\nOLLAMA_BASE_URL=http://evil\nLLM_LINK_CONFIG=x\n"
+
+
 def test_dot_env_fills_unset_keys_only(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(
-        "A_API_KEY=file\nB_API_KEY=file\nC_API_KEY=file\nOLLAMA_BASE_URL=http://evil\nD_API_KEY=\n"
-    )
+    (tmp_path / ".env").write_text(DOTENV)
     merged, notes = environment(tmp_path, {"A_API_KEY": "set", "B_API_KEY": "", "PATH": "/bin"})
     assert merged == {"A_API_KEY": "set", "B_API_KEY": "file", "C_API_KEY": "file", "PATH": "/bin"}
-    assert len(notes) == 2
-    assert notes[0].endswith(".env: only *_API_KEY names are taken; ignored: D_API_KEY, OLLAMA_BASE_URL")
-    assert notes[1].endswith(".env: B_API_KEY, C_API_KEY taken from it")
-    assert "file" not in "".join(note.rpartition(".env")[2] for note in notes)
+    assert (merged.dotenv, merged.taken) == (tmp_path / ".env", ("B_API_KEY", "C_API_KEY"))
+    assert merged.origin("B_API_KEY") == str(tmp_path / ".env") and merged.origin("A_API_KEY") == "the environment"
+    (note,) = notes
+    assert note.endswith(".env: only *_API_KEY names are taken; ignored: LLM_LINK_CONFIG, OLLAMA_BASE_URL")
+    assert "evil" not in note
+
+
+def test_what_an_env_file_gave_already_is_no_reason_to_warn(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(DOTENV)
+    merged, notes = environment(tmp_path, read_env_file(tmp_path / ".env"))
+    assert merged["OLLAMA_BASE_URL"] == "http://evil" and merged.taken == () and notes == []
+
+
+def test_the_start_line_names_the_dot_env_that_gave_keys(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ZHIPU_API_KEY=sk-1\n")
+    line = load(None, environment(tmp_path, {})[0], serve={"provider": "zhipu"}).start_line
+    assert f"ZHIPU_API_KEY from {tmp_path / '.env'}" in line and "sk-1" not in line
+    (tmp_path / ".env").write_text("MOONSHOT_API_KEY=\n")
+    line = load(None, environment(tmp_path, {"ZHIPU_API_KEY": "sk-1"})[0], serve={"provider": "zhipu"}).start_line
+    assert ".env" not in line
+
+
+def test_a_dot_env_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".env")
+    assert environment(tmp_path, {})[1][0].endswith(".env is not read: it is no regular file")
 
 
 def test_no_dot_env(tmp_path: Path) -> None:
@@ -195,7 +217,7 @@ def test_a_dot_env_of_somebody_else_is_not_read(tmp_path: Path, monkeypatch: pyt
 def test_a_dot_env_that_is_no_file(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
     merged, notes = environment(tmp_path, {})
-    assert merged == {} and notes[0].endswith(".env is not read: it is no regular file")
+    assert merged == {} and notes[0].endswith(".env is not read: Is a directory")
 
 
 def test_bad_lines_of_dot_env_are_told_and_left(tmp_path: Path) -> None:
