@@ -45,11 +45,12 @@ from .settings_model import (
 )
 from .settings_upstream import Upstream
 from .settings_yaml import Document, KeyPath, Problem, SettingsError
+from .settings_yaml import read as read_config
 from .store.stored import Stored
 
 __all__ = [
     "Auth", "Environment", "ModelRoute", "Problem", "Reverse", "Settings", "SettingsError", "TargetRef", "Upstream",
-    "changed_listen", "check_reachable", "environment", "load", "read_env_file",
+    "changed_listen", "check_reachable", "environment", "load", "read_config", "read_env_file",
 ]  # fmt: skip
 
 

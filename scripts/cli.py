@@ -36,7 +36,7 @@ RUN, LOOK, SET_UP = "Run", "Look", "Set up"
 COMMANDS = {
     "serve": Row(RUN, "serve", "Serve clients until stopped; the default command."),
     "demo": Row(RUN, "demo", "A conversation with a scripted model through the proxy: no key, no network."),
-    "check": Row(LOOK, "check", "Read a config file and say what is wrong with it."),
+    "check": Row(LOOK, "check", "Read a config file and say what it would serve, or what is wrong with it."),
     "models": Row(LOOK, "models", "The models that LLM Link knows, with what they can do."),
     "apps": Row(SET_UP, "apps", "The clients known by name, and how each is pointed here."),
     "providers": Row(SET_UP, "providers", "The providers known by name, and their keys."),

@@ -82,7 +82,7 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[Mark]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         table.add_column(column, no_wrap=True)
     for row in rows:

@@ -100,7 +100,7 @@ def test_what_comes_later_says_so(words: list[str], tmp_path: Path) -> None:
         (["--prot", "1"], "did you mean --port"),
         (["serve", "--prt=1"], "llm-link serve --help"),
         (["demo", "--port", "x"], "integer"),
-        (["check"], "config"),
+        (["check"], "llm-link check FILE"),
         (["--port", "0"], "--port"),
         (["--policy", "lax"], "strict, balanced, max_compat"),
         (["--log-level", "loud"], "debug, info, warning, error"),
@@ -129,9 +129,57 @@ def test_a_bad_config_is_named_with_its_line(tmp_path: Path) -> None:
         assert f"{path}:2: polcy: " in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_check_accepts_a_good_config(config: Path, tmp_path: Path) -> None:
-    done = llm_link("check", config, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{config}: good\n", "")
+BIG = """\
+listen: 0.0.0.0:9000
+auth: {mode: proxy_key, keys: [{value: sk-client-1, label: team}]}
+upstreams:
+  zhipu: {provider: zhipu}
+  local: {protocol: openai-chat, base_url: http://127.0.0.1:9/v1, api_key: {value: sk-local-1}}
+  two: {protocol: anthropic, base_url: http://127.0.0.1:9, api_keys: [{env: ONE_KEY}, {env: TWO_API_KEY}]}
+models:
+  claude-*: [zhipu/glm-4.6, local/qwen]
+  fast: {targets: [{target: local/a, weight: 3}, two/b], choose: weighted}
+addressing: true
+"""
+
+
+def test_check_says_what_would_be_served(config: Path, tmp_path: Path) -> None:
+    config.write_text(BIG)
+    (tmp_path / ".env").write_text("TWO_API_KEY=sk-two-1\n")
+    (tmp_path / "more.env").write_text("ONE_KEY=sk-one-1\n")
+    words = ("check", config, "--env-file", tmp_path / "more.env")
+    done = llm_link(*words, cwd=tmp_path, ZHIPU_API_KEY="sk-zhipu-1")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines[:2] == [
+        f"{config}: good",
+        "listens on 0.0.0.0:9000, auth proxy_key (1 key), policy balanced",
+    ]
+    assert "zhipu openai-chat https://open.bigmodel.cn/api/paas/v4 ZHIPU_API_KEY (the environment)" in lines
+    assert "local openai-chat http://127.0.0.1:9/v1 the config file" in lines
+    assert any(line.endswith(f"ONE_KEY (the environment), TWO_API_KEY ({tmp_path}/.env)") for line in lines)
+    assert lines.index("fast weighted: local/a (weight 3), two/b (weight 1)") < lines.index(
+        "claude-* zhipu/glm-4.6, then local/qwen"
+    )
+    assert "sk-" not in done.stdout
+    found = json.loads(llm_link(*words, "--json", cwd=tmp_path, ZHIPU_API_KEY="sk-zhipu-1").stdout)
+    assert found["good"] and found["listen"] == {"host": "0.0.0.0", "port": 9000, "this_machine_only": False}
+    assert found["auth"] == {"mode": "proxy_key", "keys": ["team"]}
+    assert [route["name"] for route in found["models"]] == ["fast", "claude-*"]
+    assert "sk-" not in json.dumps(found)
+
+
+def test_check_as_json_lists_what_is_wrong(config: Path, tmp_path: Path) -> None:
+    config.write_text(CONFIG + "polcy: strict\n")
+    done = llm_link("check", config, "--json", cwd=tmp_path)
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert done.returncode == 2 and (problem["file"], problem["line"], problem["key"]) == (str(config), 2, "polcy")
+
+
+def test_check_without_a_file(config: Path, tmp_path: Path) -> None:
+    done = llm_link("check", cwd=tmp_path)
+    assert done.returncode == 2 and "llm-link check FILE" in done.stderr
+    assert llm_link("check", cwd=tmp_path, LLM_LINK_CONFIG=str(config)).stdout.startswith(f"{config}: good\n")
 
 
 # ------------------------------------------------------------------------------------------------ what serve becomes
