@@ -37,6 +37,9 @@ COMMANDS = {
     "serve": Row(RUN, "serve", "Serve clients until stopped; the default command."),
     "demo": Row(RUN, "demo", "A conversation with a scripted model through the proxy: no key, no network."),
     "check": Row(LOOK, "check", "Read a config file and say what it would serve, or what is wrong with it."),
+    "doctor": Row(
+        LOOK, "doctor", "Say what works here and what does not: the machine, the config, keys, upstreams, clients."
+    ),
     "models": Row(LOOK, "models", "The models that LLM Link knows, with what they can do."),
     "apps": Row(SET_UP, "apps", "The clients known by name, and how each is pointed here."),
     "providers": Row(SET_UP, "providers", "The providers known by name, and their keys."),
@@ -44,7 +47,7 @@ COMMANDS = {
 }
 
 # Commands of the contract that come later: they say so, whatever follows them.
-NOT_BUILT = ("launch", "usage", "doctor", "keys", "init", "try")
+NOT_BUILT = ("launch", "usage", "keys", "init", "try")
 
 
 class Root(Group):

@@ -54,7 +54,8 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows that never wrap. Piped: aligned with blanks, a line of `columns` first. A cell may be `Mark`."""
+    """Piped: aligned with blanks, a line of `columns` first. On a terminal the last column may wrap, no other one does.
+    A cell may be a `Mark`."""
     cells = [[cell if isinstance(cell, Mark) else Mark(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _draw(columns, cells)
@@ -83,8 +84,8 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[Mark]]) -> None:
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=True)
+    for number, column in enumerate(columns, 1):
+        table.add_column(column, no_wrap=number < len(columns), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell, cell.style) for cell in row))
     Console(highlight=False).print(table)

@@ -57,11 +57,9 @@ def show(found: dict[str, Any]) -> None:
     listen, auth = found["listen"], found["auth"]
     host = f"[{listen['host']}]" if ":" in listen["host"] else listen["host"]
     count = len(auth["keys"])
-    keys = f" ({count} key{"s"[: count > 1]})" if count else ""
+    keys = f" ({count} key{'s'[: count > 1]})" if count else ""
     print(f"listens on {host}:{listen['port']}, auth {auth['mode']}{keys}, policy {found['policy']}\n")
-    rows = [
-        (up["name"], up["protocol"], up["base_url"], ", ".join(up["keys"]) or "none") for up in found["upstreams"]
-    ]
+    rows = [(up["name"], up["protocol"], up["base_url"], ", ".join(up["keys"]) or "none") for up in found["upstreams"]]
     print_table(("upstream", "protocol", "base URL", "key from"), rows)
     print()
     rows = [(route["name"], route_text(route)) for route in found["models"]]
