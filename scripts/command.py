@@ -18,7 +18,7 @@ from .terminal import colours, suggestion
 # typer brings its own copy of click, or uses the one that is installed; which one depends on its version.
 UsageError: Any = typer.BadParameter.__mro__[1]
 
-SETTINGS = {"help_option_names": ["-h", "--help"]}
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 OPTIONS = "Options"
 
 
@@ -47,7 +47,9 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        self.format_commands(ctx, formatter)
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section(heading("Commands")):
+            formatter.write_dl([(name, (command.help or "").split("\n\n")[0]) for name, command in commands])
         format_options(self, ctx, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
