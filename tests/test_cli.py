@@ -77,7 +77,6 @@ def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> Non
         ["serve", "--workers", "2"],
         ["launch", "claude", "--", "-p", "hello"],
         ["usage"],
-        ["doctor"],
         ["keys", "issue"],
         ["init"],
         ["try", "rule.py", "a.mitm"],
