@@ -170,7 +170,8 @@ class Exchange:
         self.board, self.meters = board, meters
         self.passed: Pass | None = None  # through the limits of its key and client
         self.started, self.began = time.time(), time.monotonic()
-        self.watched = False  # somebody will look at when its pieces passed
+        self.watched = False  # somebody will look at it
+        self.conversation: dict[str, Any] | None = None  # its place in one; {}: it has none
         self.wire = Wire("/")
         self.fields: Sequence[tuple[bytes, bytes]] = ()  # the client's header fields, redacted
         self.model = ""
@@ -369,6 +370,7 @@ class Exchange:
             "error": None if self.error is None else _plain_error(self.error),
             "cancelled": self.cancelled,
             "sent": {"body": self.sent.data, "size": self.sent.size, "streamed": self.streaming, "marks": passed},
+            "conversation": self.conversation or None,
             "timings": {"started": self.started, "head": self.head_at, "ended": self.ended_at},
             "usage": None
             if usage is None

@@ -1,8 +1,8 @@
 """What mitmweb and the console hold in memory, bounded: the newest exchanges stay, by count and by bytes.
 
 mitmproxy's view holds every flow for ever. Ours are counted as they end; beyond the bounds the oldest are taken out of
-the view. One that is marked, still runs, or waits for the user stays, and is not counted until it is free again. Each
-end of an exchange looks at one of those, so that nothing here grows with what is held.
+the view. One that the user marked, still runs, or waits for the user stays, and is not counted until it is free again.
+Each end of an exchange looks at one of those, so that nothing here grows with what is held.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from mitmproxy.flow import Flow
 from mitmproxy.http import HTTPFlow
 
 from addons.exchange import METADATA
+from addons.recorder import pinned
 from addons.settings_model import Keep
 
 
@@ -97,4 +98,4 @@ def size(flow: HTTPFlow) -> int:
 
 
 def _stays(flow: Flow) -> bool:
-    return bool(flow.marked or flow.live or flow.intercepted)
+    return bool(flow.live or flow.intercepted or (isinstance(flow, HTTPFlow) and pinned(flow)))

@@ -30,12 +30,13 @@ from addons.choosing import Board
 from addons.control.door import Call, Door
 from addons.credentials import Taken
 from addons.encoding import too_large
-from addons.exchange import METADATA, Exchange, Reply
+from addons.exchange import Exchange, Reply
 from addons.gateway import LinkLayer
 from addons.keeping import Keeping
 from addons.memory import TurnMemory
 from addons.opening import Opening
 from addons.rates import Meters
+from addons.recorder import Recorder
 from addons.replay import Playback
 from addons.rules import Rules
 from addons.running import Running
@@ -53,7 +54,7 @@ class Link:
         self.rules, self._views = rules, views
         self._live: dict[str, tuple[http.HTTPFlow, Exchange]] = {}  # by flow
         self._of_client: dict[str, set[str]] = {}  # a client connection's live flows
-        self._memory = TurnMemory()
+        self._memory, self._recorder = TurnMemory(), Recorder()
         self._keeping: Keeping | None = None
         self.playback: Playback | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -269,6 +270,8 @@ class Link:
         taken = opening.taken
         opened = opening.open() if opening.ruled is None else opening.opened
         if isinstance(opened, Reply):
+            if self._watched():
+                self._recorder.note(flow)
             self.running_now.stats.closed(opening.exchange, flow.id)
         else:
             if self._watched():
@@ -304,7 +307,7 @@ class Link:
             return
         if flow.response is not None:
             flow.response.data.content = exchange.sent.data
-        flow.metadata[METADATA] = exchange.record()
+        self._recorder.write(flow, exchange)
         ctx.master.addons.trigger(UpdateHook([flow]))
 
     def cancelled(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -335,7 +338,7 @@ class Link:
         if flow.response is not None and exchange.streaming:
             flow.response.data.content = exchange.sent.data
         try:
-            flow.metadata[METADATA] = exchange.record()
+            self._recorder.write(flow, exchange)
         except Exception:
             logger.exception("request %s: its record could not be written", exchange.seed.id)
         self.running_now.stats.closed(exchange, flow.id)

@@ -23,6 +23,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HTTPMode, ResponseEndOfMessage, ResponseProtocolError
 from mitmproxy.proxy.mode_specs import ReverseMode
 
+from addons import recorder
 from addons.exchange import METADATA
 from addons.gateway import LinkLayer
 from addons.origin import AS_IT_WAS, Order, Origin, origin
@@ -120,7 +121,7 @@ class Playback:
 
     def origin(self, flow: HTTPFlow) -> Origin:
         """What a flow replays that goes out now: another one, or itself."""
-        record = flow.metadata.pop(METADATA, None)
+        record = recorder.clear(flow)
         return self._origins.get(flow.id) or origin(flow.id, record)
 
     def again(self, flow: HTTPFlow, order: Order = AS_IT_WAS) -> HTTPFlow:

@@ -20,6 +20,7 @@ from addons.settings import Settings, SettingsError, environment, load, read_env
 SERVE = "LLM_LINK_SERVE"
 ADDON = Path(__file__).resolve().parent.parent / "addons" / "llm_link.py"
 PORT = 8080
+COLUMNS = ("icon", "comment", "status", "size", "time")  # of mitmweb's list: our comment says more than the path
 NOWHERE = "http://127.0.0.1:9"  # mitmproxy wants a reverse target; with upstreams of our own nothing is sent there
 
 # level of our log -> mitmproxy's name for it
@@ -96,6 +97,7 @@ def command(options: Options, settings: Settings, environ: Mapping[str, str]) ->
         values["flow_detail"] = "0"  # a line for each exchange is our own log's
     words += [word for name, value in values.items() if value for word in ("--set", f"{name}={value}")]
     if options.web:
+        words += [word for column in COLUMNS for word in ("--set", f"web_columns={column}")]
         words += ["--no-web-open-browser", "--web-host", "127.0.0.1", "--web-port", str(options.web_port)]
     return words
 

@@ -50,8 +50,7 @@ def _messages(request: Request, turn: Turn | None) -> list[str]:
 
 def _title(turn: Turn, new: int) -> str:
     since = f", {number(new, 'new message')}" if turn.number > 1 else ""
-    session = f", session {turn.session}" if turn.session else ""
-    return f"turn {turn.number} of conversation {turn.id}{since}{session}"
+    return f"turn {turn.number} of conversation #{turn.id}{since}"
 
 
 def _tools(request: Request) -> list[str]:
@@ -74,7 +73,8 @@ def facts(record: Record) -> str:
     if usage is not None:
         rows.append(["tokens", usage_text(usage)])
     if (turn := record.conversation) is not None and turn.id:
-        rows.append(["conversation", f"{turn.id}, turn {turn.number}"])
+        rows.append(["conversation", f"#{turn.id}, turn {turn.number}"])
+        rows += [["session", turn.session]] if turn.session else []
     rows.append(["request id", record.id])
     return table(rows)
 

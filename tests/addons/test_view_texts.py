@@ -118,12 +118,12 @@ def shown(name: str, side: str, made: http.HTTPFlow) -> str:
 
 EXPECTED = {
     ("Conversation", "request"): (
-        "turn 2 of conversation c1, 2 new messages", "result [t1]", "said before: 1 message", "call look [t1]",
+        "turn 2 of conversation #c1, 2 new messages", "result [t1]", "said before: 1 message", "call look [t1]",
         "Be terse.", "Looks out",
     ),
     ("Conversation", "response"): (
         "attempt 1          down/a (openai-chat): disconnected: no", "zhipu/glm (openai-chat): 200",
-        "thinking: Hmm, rain.", "It pours down.", "!  top_k    dropped", "   tools.0  moved", "c1, turn 2",
+        "thinking: Hmm, rain.", "It pours down.", "!  top_k    dropped", "   tools.0  moved", "#c1, turn 2",
         "10 input, 30 cache read",
     ),
     ("Client side", "request"): ("POST /v1/messages HTTP/1.1", '  "top_k": 5,'),

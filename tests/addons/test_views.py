@@ -88,6 +88,9 @@ def test_mitmweb_shows_the_exchange_while_it_streams(tmp_path: Path, slow: Slow)
             flows = web.get("/flows").json()
             return next((f["id"] for f in flows if f["request"]["path"] == "/v1/messages" and f.get("response")), None)
 
+        def listed() -> dict[str, Any]:
+            return next(f for f in web.get("/flows").json() if f["id"] == flow())
+
         def view(message: str, name: str = "auto") -> str:
             shown = web.get(f"/flows/{flow()}/{message}/content/{name}.json")
             return str(shown.raise_for_status().json()["text"])
@@ -95,10 +98,13 @@ def test_mitmweb_shows_the_exchange_while_it_streams(tmp_path: Path, slow: Slow)
         _until(lambda: flow() is not None, "the flow never came up")
         _until(lambda: "It pours" in view("response"), "the text so far is not shown")
         running = view("response")
+        assert "m → u0/model-0" in (comment := listed()["comment"]) and "running" in comment
         assert "Hmm, rain." in running and "running" in running and "down." not in running
         slow.go.set()
         client.join(10)
         _until(lambda: "It pours down." in view("response"), "the end is not shown")
+        assert (ended := listed())["marked"] == "✂" and "lossy: top_k" in ended["comment"]
+        assert "31 + 7 tokens" in ended["comment"] and "running" not in ended["comment"]
         done, asked = view("response"), view("request")
         assert "31 input" in done and "u0/model-0 (openai-chat): 200" in done
         assert "top_k" in done and "dropped" in done
