@@ -25,7 +25,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 def read_env_file(path: Path) -> dict[str, str]:
     """The whole file, for `--env-file`. Raises `SettingsError` with every line that is none of the above."""
-    values, problems = _parse(_read(path), str(path))
+    values, problems = parse_env(_read(path), str(path))
     if problems:
         raise SettingsError(problems)
     return values
@@ -52,7 +52,7 @@ def environment(cwd: Path, environ: Mapping[str, str]) -> tuple[Environment, lis
         with open(path, "rb", opener=_opener) as file:
             if refusal := _refusal(os.fstat(file.fileno())):
                 return merged, [f"{path} is not read: {refusal}"]
-            values, problems = _parse(_text(file, path), str(path))
+            values, problems = parse_env(_text(file, path), str(path))
     except FileNotFoundError:
         return merged, []
     except OSError as error:
@@ -100,7 +100,8 @@ def _text(file: BinaryIO, path: Path) -> str:
         raise SettingsError([Problem(str(path), 0, "", "is not UTF-8 text")]) from None
 
 
-def _parse(text: str, file: str) -> tuple[dict[str, str], list[Problem]]:
+def parse_env(text: str, file: str) -> tuple[dict[str, str], list[Problem]]:
+    """The values of such a file, and what is wrong with its other lines."""
     values: dict[str, str] = {}
     problems: list[Problem] = []
     for number, line in _lines(text):

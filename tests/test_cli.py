@@ -80,7 +80,6 @@ def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> Non
         ["keys", "issue"],
         ["init"],
         ["try", "rule.py", "a.mitm"],
-        ["providers", "import", "x"],
     ],
 )
 def test_what_comes_later_says_so(words: list[str], tmp_path: Path) -> None:

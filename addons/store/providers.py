@@ -64,7 +64,11 @@ class ProviderStore:
         record = self._records(contents).get(name)
         if contents is None or record is None:
             raise self._missing(name)
-        return self._opened(contents, record, self._sealer(contents)) if record.encrypted_api_key else None
+        if not record.encrypted_api_key:
+            return None
+        if "check" not in contents.head and self._given is None:  # sealed by others, and nothing by us
+            raise NoSecret.at(self.path, f"the secret that {name!r} was sealed with is not set ({secret.WHERE})")
+        return self._opened(contents, record, self._sealer(contents))
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -117,6 +121,18 @@ class ProviderStore:
         if old_head.get("secret") == secret.KEYRING:
             secret.forget(self.path, old_head)
         return moved
+
+    def take_from(self, path: Path) -> tuple[list[Record], list[str]]:
+        """Stores the providers of a file, all or none: what was stored, and what the user should know of the rest.
+        Another store of ours must have the same secret. Raises `Refused` with every line that is wrong."""
+        from . import importing
+
+        if importing.is_own(path):
+            other = ProviderStore(path, self._given)
+            bare = [msgspec.structs.replace(record, encrypted_api_key="") for record in other.list()]
+            return self.put_all([Entry(record, other.key(record.name)) for record in bare]), []
+        found = importing.read(path)
+        return self.put_all(found.entries), found.notes
 
     # ------------------------------------------------------------------------------------------ how
 

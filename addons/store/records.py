@@ -23,6 +23,7 @@ COMPATIBLE = "openai-compatible"
 ALIASES = dict.fromkeys(("openai", "openai_like", "litellm", "openai-chat"), COMPATIBLE)
 KINDS = (COMPATIBLE, *(name for name in PROTOCOLS if name != "openai-chat"))
 
+_WORDS = {"str": "text", "bool": "true or false", "array": "a list of names"}
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
@@ -130,10 +131,12 @@ def _placed(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_words(error: msgspec.ValidationError) -> str:
-    """msgspec's `Expected `str`, got `int` - at `$.kind``, in our words and without the value."""
+    """What msgspec says (``Expected `str`, got `int` - at `$.kind` ``), for people."""
     said, _, where = str(error).partition(" - at ")
-    field = where.strip("`").removeprefix("$").lstrip(".")
-    return f"{field}: {said}" if field else said
+    words = re.findall(r"`([^`]*)`", said)
+    if "missing required field" in said:
+        return f"{words[0]}: is required"
+    return f"{where.strip('`').removeprefix('$').lstrip('.')}: expected {_WORDS.get(words[0], words[0])}"
 
 
 def _check(record: Record) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from scripts import completing
 from scripts.command import App
-from scripts.terminal import fail, print_json
+from scripts.terminal import fail, print_json, warn
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -24,7 +24,7 @@ app = App(
     examples=("llm-link providers list", "llm-link providers add zhipu --api-key-stdin < key.txt"),
 )
 
-NOT_BUILT = ("import",)
+NEW_SECRET = "LLM_LINK_NEW_SECRET"
 
 Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="The config file whose store it is; else it is your own.")
@@ -143,14 +143,39 @@ def remove(name: Name, config: Config = None) -> None:
     print(f"removed {name}")
 
 
-def later(name: str) -> None:
-    def command() -> Any:
-        fail(f"providers {name}: not built yet")
+@app.command("import", examples=("llm-link providers import providers.yaml", "llm-link providers import .env"))
+def import_(
+    path: Annotated[Path, typer.Argument(help="YAML, JSON, .env, .lenv or indented links.")], config: Config = None
+) -> None:
+    """Store the providers of a file, all or none; those of the same name are replaced."""
+    records, notes = store_of(config).take_from(path)
+    for note in notes:
+        warn(note)
+    print(f"imported {len(records)} provider{'s' * (len(records) != 1)}")
 
-    command.__doc__ = "Not built yet."
-    anything = {"allow_extra_args": True, "ignore_unknown_options": True}
-    app.command(name, hidden=True, context_settings=anything)(command)
+
+@app.command(
+    "rotate",
+    examples=(
+        "llm-link providers rotate             # takes LLM_LINK_NEW_SECRET, or asks",
+        "llm-link providers rotate --keyring   # the keyring of the system makes and keeps it",
+    ),
+)
+def rotate(
+    keyring: Annotated[bool, typer.Option("--keyring", help="A new secret that the keyring keeps.")] = False,
+    config: Config = None,
+) -> None:
+    """Seal every key anew with another secret; LLM_LINK_SECRET is then the new one."""
+    from pydantic import SecretStr
+
+    store = store_of(config)
+    new = None if keyring else os.environ.get(NEW_SECRET) or _asked()
+    count = store.rotate(None if new is None else SecretStr(new))
+    where = "the keyring has the new secret" if keyring else "set LLM_LINK_SECRET to the new secret"
+    print(f"sealed {count} key{'s' * (count != 1)} anew; {where}")
 
 
-for _name in NOT_BUILT:
-    later(_name)
+def _asked() -> str:
+    if not sys.stdin.isatty():
+        fail(f"set {NEW_SECRET} to the new secret, or give --keyring")
+    return str(typer.prompt("New secret (not shown)", hide_input=True, confirmation_prompt=True, err=True))

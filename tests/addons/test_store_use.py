@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import keyring
 import pytest
+from keyring.backends import fail
 from pydantic import SecretStr
 
 from addons.settings import Settings, SettingsError, load
@@ -110,9 +112,27 @@ def test_what_cannot_be_stored_is_said(tmp_path: Path, words: list[str], says: s
     assert not (tmp_path / "home" / "llm-link" / "providers.db").exists()
 
 
+def test_import_and_rotate(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(f"- {{name: zhipu, api_key: {KEY}}}\n- {{name: openai}}\n")
+    assert llm_link(tmp_path, "providers", "import", "p.yaml").stdout == "imported 2 providers\n"
+    (tmp_path / "p.yaml").write_text("- name: zhipu\n- nam: x\n")
+    done = llm_link(tmp_path, "providers", "import", "p.yaml")
+    assert done.returncode == 2 and done.stderr == "llm-link: p.yaml:2: nam: unknown key (did you mean name?)\n"
+    done = llm_link(tmp_path, "providers", "rotate")
+    assert done.returncode == 2 and "set LLM_LINK_NEW_SECRET to the new secret, or give --keyring" in done.stderr
+    done = llm_link(tmp_path, "providers", "rotate", LLM_LINK_NEW_SECRET="new")
+    assert done.stdout == "sealed 1 key anew; set LLM_LINK_SECRET to the new secret\n"
+    found = open_store(None, {"LLM_LINK_SECRET": "new", "XDG_CONFIG_HOME": str(tmp_path / "home")}).key("zhipu")
+    assert found is not None and found.get_secret_value() == KEY
+
+
 def test_without_a_secret_and_a_keyring_it_says_what_to_do(tmp_path: Path) -> None:
-    environ = {"LLM_LINK_SECRET": "", "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-    done = llm_link(tmp_path, "providers", "add", "zhipu", "--api-key", KEY, **environ)
+    before = keyring.get_keyring()
+    keyring.set_keyring(fail.Keyring())
+    try:
+        done = llm_link(tmp_path, "providers", "add", "zhipu", "--api-key", KEY, LLM_LINK_SECRET="")
+    finally:
+        keyring.set_keyring(before)
     assert done.returncode == 2 and "set LLM_LINK_SECRET" in done.stderr and done.stderr.count("\n") == 1
 
 
