@@ -13,6 +13,7 @@ from mitmproxy.proxy.layers.http import (
     HttpRequestHeadersHook,
     HttpRequestHook,
     HttpResponseHeadersHook,
+    HttpResponseHook,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 Commands = Generator[commands.Command, Any, None]
 Verdict = Generator[commands.Command, Any, bool]
+
+_TOLD = (HttpRequestHeadersHook, HttpRequestHook, HttpResponseHeadersHook, HttpResponseHook)
 
 
 class Intake(ControlStream):
@@ -62,26 +65,34 @@ class Intake(ControlStream):
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
         self.taken = self.link.take(event.request, event.replay_flow)
         self.controls = event.replay_flow is None and self.asks_control(event)
-        yield from self.without_idle_hook(super().state_wait_for_request_headers(event))
+        yield from self.telling(super().state_wait_for_request_headers(event))
         client = self.context.client  # the client talks to us, not to the reverse target
         self.flow.request.data.host, self.flow.request.data.port = client.sockname[:2]
         self.flow.request.data.scheme = b"https" if client.tls else b"http"
         if self.controls:
             self.to_control()
 
-    def without_idle_hook(self, inner: Commands) -> Commands:
-        """mitmproxy's own handling of a request's head, less the `requestheaders` hook where nobody listens."""
+    def telling(self, inner: Commands) -> Commands:
+        """mitmproxy's own handling, less the hooks whose listeners can be told at once, or must not be told."""
         reply = None
         while True:
             try:
                 command = inner.send(reply)
             except StopIteration:
                 return
-            if self.controls:
-                idle = isinstance(command, (HttpRequestHeadersHook, HttpErrorHook))
-            else:
-                idle = isinstance(command, HttpRequestHeadersHook) and not self.link.wants("requestheaders")
-            reply = None if idle else (yield command)
+            reply = None if self.told(command) else (yield command)
+
+    def told(self, command: commands.Command) -> bool:
+        if self.controls:
+            return isinstance(command, (HttpRequestHeadersHook, HttpErrorHook))
+        return isinstance(command, _TOLD) and self.link.listeners.told(command.name, self.flow)
+
+    def tell(self, hook: commands.StartHook) -> Commands:
+        if not self.told(hook):
+            yield hook
+
+    def send_response(self, already_streamed: bool = False) -> Commands:
+        return self.telling(super().send_response(already_streamed))
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
         if isinstance(event, RequestData):
@@ -98,21 +109,21 @@ class Intake(ControlStream):
             self.flow.request.data.content = bytes(self.request_body_buf)
             self.request_body_buf.clear()
             self.client_state = self.state_done
-            yield HttpRequestHook(self.flow)
+            yield from self.tell(HttpRequestHook(self.flow))
             if (yield from self.check_killed(True)):
                 return
             if self.flow.response is None:
                 yield from self.guarded(self.open())
             else:  # another addon answered
                 self.flow.response.timestamp_start = time.time()
-                yield HttpResponseHeadersHook(self.flow)
+                yield from self.tell(HttpResponseHeadersHook(self.flow))
                 if not (yield from self.check_killed(True)):
                     yield from self.send_response()
 
     def refuse_body(self) -> Commands:
         """Answer while the body still comes; what is left of it is read and dropped, so that the client hears us."""
         self.client_state = self.state_done
-        yield HttpRequestHook(self.flow)
+        yield from self.tell(HttpRequestHook(self.flow))
         if (yield from self.check_killed(True)):
             return
         yield from self.deliver(self.link.body_too_large(self.flow, self.taken))

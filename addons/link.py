@@ -33,6 +33,7 @@ from addons.encoding import too_large
 from addons.exchange import Exchange, Reply
 from addons.gateway import LinkLayer
 from addons.keeping import Keeping
+from addons.listeners import Listeners
 from addons.memory import TurnMemory
 from addons.opening import Opening
 from addons.rates import Meters
@@ -55,6 +56,7 @@ class Link:
         self._live: dict[str, tuple[http.HTTPFlow, Exchange]] = {}  # by flow
         self._of_client: dict[str, set[str]] = {}  # a client connection's live flows
         self._memory, self._recorder = TurnMemory(), Recorder()
+        self.listeners = Listeners()
         self._keeping: Keeping | None = None
         self.playback: Playback | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -151,14 +153,6 @@ class Link:
         if flow.id in self._live:
             self.cancelled(*self._live[flow.id])
         self.response(flow)
-
-    def wants(self, hook: str) -> bool:
-        """Whether anybody listens to `requestheaders` or `responseheaders`: a script, a view, or one of mitmproxy's own
-        addons whose option is set. A hook is a walk over all addons, twice, and costs more than a translation."""
-        options, addons = ctx.options, ctx.master.addons
-        if options.modify_headers or options.proxyauth or addons.get("view") is not None:
-            return True
-        return self.rules.defines(hook)
 
     def lags(self, client: Client) -> bool:
         """Whether a client did not yet take all that was written to it. mitmproxy then reads nothing more for it."""

@@ -117,8 +117,9 @@ class Outlet(Intake):
             yield from self.send_response()
 
     def show_headers(self) -> Verdict:
-        """mitmproxy's `responseheaders` hook, where somebody listens."""
-        if self.link.wants("responseheaders"):
-            yield HttpResponseHeadersHook(self.flow)
-            return (yield from self.check_killed(True))
-        return False
+        """mitmproxy's `responseheaders` hook. The verdict: whether the flow was killed."""
+        hook = HttpResponseHeadersHook(self.flow)
+        if self.told(hook):
+            return False
+        yield hook
+        return (yield from self.check_killed(True))
