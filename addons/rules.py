@@ -26,7 +26,7 @@ from addons.log import logger
 from addons.ruleset import RAISED, Rule, Ruleset, Waiting, line_of
 from addons.settings_model import RulePart
 
-_HEAD_HOOKS = ("requestheaders", "responseheaders")  # those of mitmproxy that we leave out where nobody listens
+_HEAD_HOOKS = ("requestheaders", "responseheaders")  # those of mitmproxy's that a rule may well have
 
 Stamp = tuple[int, int] | None
 
@@ -86,7 +86,6 @@ class Rules:
         self._parts: tuple[RulePart, ...] = ()
         self._scripts: list[Any] = []
         self._ruleset: Ruleset | None = None
-        self._heads: frozenset[str] = frozenset()
         self._running = False
         self._stale = True
 
@@ -120,11 +119,6 @@ class Rules:
             self.start()
         self._compare()
         return self._ruleset
-
-    def defines(self, hook: str) -> bool:
-        """Whether a script defines this hook of mitmproxy's."""
-        self._compare()
-        return hook in self._heads
 
     # ------------------------------------------------------------------------------------------ loading
 
@@ -160,8 +154,6 @@ class Rules:
         own = [*self._own(), *self._foreign(scripts)]
         ruleset = Ruleset(own)
         self._ruleset = None if ruleset.idle else ruleset
-        modules = [*self.addons, *(module for module in scripts if module is not None)]
-        self._heads = frozenset(hook for hook in _HEAD_HOOKS if any(any(_functions(m, hook)) for m in modules))
 
     def _own(self) -> Iterator[Rule]:
         required = {part.path for part in self._parts if part.required}
