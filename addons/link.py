@@ -25,7 +25,7 @@ from mitmproxy.proxy.layers import modes, tls
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
-from addons import attempts, credentials, log
+from addons import attempts, credentials, leash, log
 from addons.choosing import Board
 from addons.control.door import Call, Door
 from addons.credentials import Taken
@@ -96,6 +96,7 @@ class Link:
             logger.info(line)
         self._listen()
         self.rules.start()
+        leash.hold(ctx.master.shutdown)
         if self.playback is not None:
             self.playback.start()
         if (view := ctx.master.addons.get("view")) is not None:

@@ -35,6 +35,7 @@ RUN, LOOK, SET_UP = "Run", "Look", "Set up"
 
 COMMANDS = {
     "serve": Row(RUN, "serve", "Serve clients until stopped; the default command."),
+    "launch": Row(RUN, "launch", "Run a client on any provider: proxy and client together, from start to end."),
     "demo": Row(RUN, "demo", "A conversation with a scripted model through the proxy: no key, no network."),
     "check": Row(LOOK, "check", "Read a config file and say what it would serve, or what is wrong with it."),
     "doctor": Row(
@@ -47,7 +48,7 @@ COMMANDS = {
 }
 
 # Commands of the contract that come later: they say so, whatever follows them.
-NOT_BUILT = ("launch", "usage", "keys", "init", "try")
+NOT_BUILT = ("usage", "keys", "init", "try")
 
 
 class Root(Group):
