@@ -75,7 +75,6 @@ def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> Non
     "words",
     [
         ["serve", "--workers", "2"],
-        ["launch", "claude", "--", "-p", "hello"],
         ["usage"],
         ["keys", "issue"],
         ["init"],
