@@ -431,8 +431,11 @@ def test_settings_go_out_and_what_has_no_place_is_told() -> None:
     ]  # fmt: skip
 
 
-def test_arguments_that_are_no_text_are_refused_with_their_place() -> None:
-    body = b'{"contents":[{"role":"model","parts":[{"functionCall":{"name":"ls","args":{"p":"\xff"}}}]}]}'
+@pytest.mark.parametrize(("field", "role"), [("functionCall.args", "model"), ("functionResponse.response", "user")])
+def test_what_is_no_text_is_refused_with_its_place(field: str, role: str) -> None:
+    kind, name = field.encode().split(b".")
+    part = b'{"%b":{"name":"ls","%b":{"p":"\xff"}}}' % (kind, name)
+    body = b'{"contents":[{"role":"%b","parts":[{"text":"."},%b]}]}' % (role.encode(), part)
     with pytest.raises(BadRequest) as refused:
         gemini.parse_request(Wire("/v1beta/models/m:generateContent", body))
-    assert refused.value.error.param == "contents[0].parts[0].functionCall.args"
+    assert refused.value.error.param == f"contents[0].parts[1].{field}"

@@ -7,7 +7,8 @@ one content in the order of their calls, an operator's message in the middle is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Raw, UnsetType
@@ -111,7 +112,8 @@ class _Parser:
         return messages
 
     def _parts(self, wires: list[WirePart], index: int, role: Role) -> tuple[Part, ...]:
-        results = self._pair([wire.function_response for wire in wires if wire.function_response is not None], index)
+        answers = {n: wire.function_response for n, wire in enumerate(wires) if wire.function_response is not None}
+        results = self._pair(answers, index)
         rest: list[Part] = []
         for n, wire in enumerate(wires):
             if wire.function_response is None:
@@ -142,33 +144,41 @@ class _Parser:
         path = f"contents[{index}].parts[{n}].functionCall.name"
         if not call.name:
             raise BadRequest(f"{path} is required", path)
-        try:
+        with _place(path.removesuffix("name") + "args"):
             arguments = arguments_of(call)
-        except UnicodeDecodeError as error:  # bytes that are read only now
-            args = path.removesuffix("name") + "args"
-            raise BadRequest(f"{args} is no valid UTF-8: {error.reason}", args) from None
         id = call.id or fit_call_id(f"{index}.{n}\0{call.name}\0{arguments}", CALL_ID)
         return ToolCall(id, call.name, arguments, extra=signed(wire.thought_signature))
 
-    def _pair(self, wires: list[WireResult], index: int) -> list[ToolResult]:
-        """The results, each under the id of the call that it answers. Those that name their call go first."""
+    def _pair(self, wires: Mapping[int, WireResult], index: int) -> list[ToolResult]:
+        """The results, each under the id of the call that it answers. Those that name their call go first. `wires`: by
+        their places among the parts."""
         if not wires:
             return []
         waiting = self._waiting
-        named = {wire.id for wire in wires if wire.id}
+        named = {wire.id for wire in wires.values() if wire.id}
         free = [call for call in waiting if call.id not in named]
         out = []
-        for n, wire in enumerate(wires):
+        for n, (place, wire) in enumerate(wires.items()):
             id = wire.id
             if not id or all(call.id != id for call in waiting):
                 call = next((call for call in free if call.name == wire.name), None)
                 if call is not None:
                     free.remove(call)
                 id = call.id if call is not None else id or fit_call_id(f"{index}.{n}\0{wire.name}", CALL_ID)
-            out.append(_result(wire, id))
+            with _place(f"contents[{index}].parts[{place}].functionResponse.response"):
+                out.append(_result(wire, id))
         answered = {result.id for result in out}
         self._waiting = [call for call in waiting if call.id not in answered]
         return out
+
+
+@contextmanager
+def _place(path: str) -> Iterator[None]:
+    """Where in the request stand bytes that are read only now."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"{path} is no valid UTF-8: {error.reason}", path) from None
 
 
 def arguments_of(call: WireCall) -> str:
