@@ -87,7 +87,7 @@ def launch(
         str | None, typer.Option(help=", ".join(POLICIES) + ".", callback=one_of(POLICIES), rich_help_panel=PROXY)
     ] = None,
 ) -> None:
-    """Start the proxy, run a client on it with a home of its own, and stop both."""
+    """Run a client on any provider: proxy and client together, from start to end."""
     from scripts import launch as launching
 
     wish = launching.Wish(
