@@ -74,7 +74,7 @@ def next_attempt(exchange: Exchange) -> Outgoing | Wait | Reply:
 def _moves_on(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
     if cannot_count(exchange):
         return False
-    if error.kind in _UNANSWERED or error.status in exchange.settings.retry.statuses:
+    if attempt.onward or error.kind in _UNANSWERED or error.status in exchange.settings.retry.statuses:
         return True
     if _limited(attempt):
         return True

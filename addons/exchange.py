@@ -120,6 +120,7 @@ class Attempt:
         self.settled = False  # its target's standing knows how it ended
         self.passed: Pass | None = None  # through the limits of its upstream
         self.told = False  # rules know of its error
+        self.onward = False  # one of them says where to go on, whatever the error is
 
     def record(self, capture: int, began: float) -> dict[str, Any]:
         out = self.outgoing

@@ -160,6 +160,7 @@ class Ruled:
             try:
                 yield from self._call(rule, hook)
                 exchange.targets = _targets(exchange.targets)
+                attempt.onward = attempt.onward or exchange.targets != targets
                 if exchange.error is None or exchange.error == was:
                     continue
                 attempt.error = _valid(exchange.error, ApiError)

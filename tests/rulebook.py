@@ -38,6 +38,10 @@ def speaking(protocol: str, reply: Callable[[Request], Response]) -> Script:
     codec = CODECS[protocol]
 
     def script(conn: Conn, seen: Seen) -> None:
+        if "/embeddings" in seen.path:
+            vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
+            conn.json({"object": "list", "data": [vector], "model": "e", "usage": {"prompt_tokens": 1}})
+            return
         wire = Wire(seen.path, seen.body, seen.headers)
         asked = codec.parse_request(wire)
         stream = codec.peek(wire)[1]
@@ -74,6 +78,10 @@ def ask(link: Proxy, protocol: str, request: Request, **more: Any) -> httpx.Resp
     if protocol == "ollama":
         body["stream"] = request.stream
     return _CLIENT.post(link.url + path_of(protocol, request.model, request.stream), json=body, timeout=20)
+
+
+def post(link: Proxy, path: str, body: dict[str, Any]) -> httpx.Response:
+    return _CLIENT.post(link.url + path, json=body, timeout=20)
 
 
 def read(protocol: str, stream: bool, answer: httpx.Response) -> Response:

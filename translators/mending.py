@@ -1,7 +1,8 @@
 """The events that rules made of an answer, as a lawful stream again.
 
 Rules drop, change and add events without counting. Parts are numbered anew; what belongs to a part that a rule took
-out goes with it; a part that is open where another begins, or at the end, is closed; nothing comes after the end.
+out goes with it; a part that is open where another begins, or at the end, is closed; nothing comes after the end. An
+end for the sake of calls, of which none is left, is a plain one, or the client would wait for its own results.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from .events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate, growing
+from .model import ToolCall
 
 
 class Mender:
@@ -23,6 +25,7 @@ class Mender:
         self._open: int | None = None  # the open part, as the rules number it
         self._grows = False
         self._at = -1  # the same, as it is numbered here
+        self._calls = False  # a call is in it
         self._cut: int | None = None  # the part that was closed by another one
 
     def __call__(self, events: Sequence[Event]) -> Sequence[Event]:
@@ -42,6 +45,7 @@ class Mender:
             case PartStart():
                 self._begin(out)
                 self._close(out)
+                self._calls = self._calls or isinstance(event.part, ToolCall)
                 self._open, self._at, self._grows = event.index, self._at + 1, growing(event.part) is not None
                 out.append(event if event.index == self._at else replace(event, index=self._at))
             case PartEnd():
@@ -56,7 +60,8 @@ class Mender:
                 self._begin(out)
                 self._close(out)
                 self._done = not isinstance(event, UsageUpdate)
-                out.append(event)
+                lone = isinstance(event, Finish) and event.reason == "tool_call" and not self._calls
+                out.append(replace(event, reason="end") if lone else event)
             case Ping():
                 if self._started:
                     out.append(event)

@@ -24,6 +24,7 @@ def check(
     """Read a config file and say what it would serve, or what is wrong with it."""
     import os
 
+    from addons.rule_files import faults
     from addons.settings import SettingsError, environment, load
     from scripts import summary
     from scripts.serve import Options, child_environ, config_path
@@ -35,6 +36,8 @@ def check(
         fail("name a config file: llm-link check FILE (`llm-link init` writes one)")
     try:
         settings = load(path, environ)
+        if wrong := [*faults(settings.rules)]:
+            raise SettingsError(wrong)
     except SettingsError as error:
         if not as_json:
             raise
