@@ -128,7 +128,8 @@ def _prepare(exchange: Exchange, target: Target) -> Outgoing | Reply:
     out = _outgoing(exchange, target, codec, bridge)
     attempt = Attempt(target, bridge, out, exchange.capture())
     if limited(upstream.rate):
-        subject = (("upstream", upstream.name), f"upstream {upstream.name!r}", upstream.rate)
+        space = exchange.surface.namespace  # each has upstreams of its own
+        subject = (("upstream", f"{space}/{upstream.name}"), f"upstream {upstream.name!r}", upstream.rate)
         attempt.passed = exchange.meters.enter([subject], exchange.prompt_tokens)
     exchange.attempts.append(attempt)
     exchange.board.begin(target)

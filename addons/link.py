@@ -39,9 +39,19 @@ from addons.opening import Opening
 from addons.rates import Meters
 from addons.recorder import Recorder
 from addons.replay import Playback
+from addons.routing import Router
 from addons.rules import Rules
 from addons.running import Running
-from addons.settings import Reverse, Settings, SettingsError, changed_listen, check_reachable, environment, load
+from addons.settings import (
+    Changes,
+    Reverse,
+    Settings,
+    SettingsError,
+    changed_listen,
+    check_reachable,
+    environment,
+    load,
+)
 
 logger = logging.getLogger("llm_link")
 
@@ -62,11 +72,10 @@ class Link:
         self._watch: asyncio.Task[None] | None = None
         self._stamp: tuple[int, int] | None = None
         self._board, self._meters = Board(), Meters()
-        self.running_now = Running(self._board, self._live)
+        self.running_now = Running(
+            self._board, self._live, self._load, lambda settings: self.rules.use(settings.rules)
+        )
         self._door = Door(self.running_now)
-        self.settings = self.running_now.settings
-        self.router = self.running_now.router
-        self.body_limit = self.settings.limits.request_body
 
     # ------------------------------------------------------------------------------------------ mitmproxy's hooks
 
@@ -84,7 +93,7 @@ class Link:
         if not updated & {"llm_link_config", "llm_link_policy", "llm_link_protocol", "mode"}:
             return
         try:
-            self._use(self._load())
+            self.running_now.start()
         except SettingsError as error:
             raise exceptions.OptionsError(f"LLM Link: {error}") from None
         # The checks of a request need the Host that the client sent; an unreachable target must not end the connection.
@@ -139,7 +148,8 @@ class Link:
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         """An upstream is reached through its egress proxy: log in there, where that is asked for."""
-        for upstream in self.settings.upstreams.values():
+        spaces = self.running_now.all_settings()
+        for upstream in (one for _, settings in spaces for one in settings.upstreams.values()):
             proxy = upstream.proxy
             if proxy and proxy.login and (proxy.host, proxy.port) == flow.server_conn.address:
                 login = base64.b64encode(proxy.login.get_secret_value().encode()).decode()
@@ -163,7 +173,20 @@ class Link:
 
     # ------------------------------------------------------------------------------------------ settings
 
-    def _load(self) -> Settings:
+    @property
+    def settings(self) -> Settings:
+        """Those of the config file, in use now."""
+        return self.running_now.settings
+
+    @property
+    def router(self) -> Router:
+        return self.running_now.router
+
+    @property
+    def body_limit(self) -> int:
+        return self.running_now.settings.limits.request_body
+
+    def _load(self, changes: Changes) -> Settings:
         environ, notes = environment(Path.cwd(), os.environ)
         self.running_now.environ = environ
         for note in notes:
@@ -174,6 +197,7 @@ class Link:
             policy=ctx.options.llm_link_policy,
             reverse=_reverse(ctx.options.mode),
             protocol=ctx.options.llm_link_protocol,
+            changes=changes,
         )
         host = self._host()
         check_reachable(host, settings)
@@ -187,13 +211,6 @@ class Link:
     def _path(self) -> Path | None:
         name = ctx.options.llm_link_config or os.environ.get("LLM_LINK_CONFIG", "")
         return Path(name).expanduser() if name else None
-
-    def _use(self, settings: Settings) -> None:
-        self.running_now.use(settings)
-        self.router = self.running_now.router
-        self.settings = settings
-        self.body_limit = settings.limits.request_body
-        self.rules.use(settings.rules)
 
     def _stat(self) -> tuple[int, int] | None:
         path = self._path()
@@ -215,14 +232,14 @@ class Link:
             if stamp != self._stat():  # it is being written: a part of it may look like a good config
                 continue
             self._stamp = stamp
+            old = self.settings
             try:
-                settings = self._load()
+                settings = await self.running_now.reload()
             except SettingsError as error:
                 logger.error("the changed config is not used: %s", error)
                 continue
-            if changed_listen(self.settings, settings):
+            if changed_listen(old, settings):
                 logger.warning("a changed `listen` needs a restart")
-            self._use(settings)
             self._log()
             logger.info("the changed config is in use")
             for line in settings.warnings:
@@ -258,7 +275,8 @@ class Link:
 
     def opening(self, flow: http.HTTPFlow, taken: Taken) -> Opening:
         """A request whose body is here, before anything is done with it."""
-        return Opening(flow, taken, self.settings, self.router, self._board, self._meters, self.rules.current())
+        rules, space = self.rules.current(), self.running_now.at(flow.request.path)
+        return Opening(flow, taken, space.settings, space.router, self._board, self._meters, rules, space.name)
 
     def opened(self, flow: http.HTTPFlow, opening: Opening) -> Exchange | Reply:
         """What to do with it: an exchange to try, or an answer at once."""
@@ -285,7 +303,7 @@ class Link:
 
     def body_too_large(self, flow: http.HTTPFlow, taken: Taken) -> Reply:
         """The answer to a request whose body is more than we take."""
-        opening = Opening(flow, taken, self.settings, self.router, self._board, self._meters)
+        opening = self.opening(flow, taken)
         reply = opening.refuse(too_large(self.body_limit).error)
         self.running_now.stats.closed(opening.exchange, flow.id)
         return reply

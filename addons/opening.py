@@ -71,7 +71,9 @@ class Opening:
         board: Board,
         meters: Meters,
         rules: Ruleset | None = None,
+        namespace: str = "default",
     ) -> None:
+        self._namespace = namespace  # whose settings these are
         if taken.origin is not None and taken.origin.order.policy:
             settings = dataclasses.replace(settings, policy=taken.origin.order.policy)
         self._flow, self._settings, self._router, self.taken = flow, settings, router, taken
@@ -162,7 +164,7 @@ class Opening:
 
     def _check_surface(self) -> None:
         surface, request = self._surface, self._flow.request
-        if surface.namespace != "default":
+        if surface.namespace != self._namespace:
             raise BadRequest(f"there is no namespace {surface.namespace!r}", status=404, kind="not_found")
         purpose: str = surface.purpose
         if purpose not in _REFUSED and surface.protocol not in self._settings.protocols:

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
 from . import settings_yaml
 from .catalog import is_loopback, name_fault
 from .credentials import ClientKey
+from .settings_api import SPACE_KEYS, Changes, changed, lay_changes
 from .settings_build import NO_EFFECT, Report, build_upstream, read_overrides
 from .settings_env import Environment, environment, read_env_file
 from .settings_flags import DEFAULT, Reverse, Serve, lay_over
@@ -49,8 +50,9 @@ from .settings_yaml import read as read_config
 from .store.stored import Stored
 
 __all__ = [
-    "Auth", "Environment", "ModelRoute", "Problem", "Reverse", "Settings", "SettingsError", "TargetRef", "Upstream",
-    "changed_listen", "check_reachable", "environment", "load", "read_config", "read_env_file",
+    "SPACE_KEYS", "Auth", "Changes", "Environment", "ModelRoute", "Problem", "Reverse", "Settings", "SettingsError",
+    "TargetRef", "Upstream", "changed", "changed_listen", "check_reachable", "environment", "load", "read_config",
+    "read_env_file", "space_settings",
 ]  # fmt: skip
 
 
@@ -107,6 +109,8 @@ class Settings:
     protocols: tuple[str, ...] = PROTOCOLS  # the client surfaces that are served
     warnings: tuple[str, ...] = ()
     start_line: str = ""
+    file: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)  # its values, as they are written
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)  # with all that was laid over it
 
     @property
     def loopback_only(self) -> bool:
@@ -131,20 +135,37 @@ def load(
     protocol: str = "",
     serve: Mapping[str, object] | None = None,
     cwd: Path | None = None,
+    changes: Changes | None = None,
 ) -> Settings:
     """The settings of a file (None: no file), the environment and what else was said. Raises `SettingsError`.
 
     `policy`, `protocol`: the mitmproxy options; `reverse`: the reverse target; `serve`: the flags of `llm-link serve`,
-    by default out of `LLM_LINK_SERVE`."""
+    by default out of `LLM_LINK_SERVE`; `changes`: what the control surface has set."""
     flags = Serve.read(serve, environ)
-    document = settings_yaml.read(path) if path else Document()
+    file = document = settings_yaml.read(path) if path else Document()
     folder = path.parent if path else cwd or Path.cwd()
     stored = Stored(document.values.get("store"), folder, environ)
     document = lay_over(document, environ, flags, policy, reverse, protocol, stored)
+    document = lay_changes(document, changes or {})
     report = Report(document, environ, stored)
     settings = _Build(check(document), report, path, cwd or Path.cwd()).settings(flags)
+    settings = replace(settings, file=file.values, values=document.values)
     check_reachable(None, settings)
     return settings
+
+
+def space_settings(config: Mapping[str, Any], base: Settings, environ: Mapping[str, str]) -> Settings:
+    """The settings of a namespace: `SPACE_KEYS` of its own, all else as in `base`. Raises `SettingsError`."""
+    values = {key: value for key, value in config.items() if key in SPACE_KEYS and value is not None}
+    document = Document("", values)
+    report = Report(document, environ, Stored.of_config(base.source, environ))
+    folder = base.source.parent if base.source else Path.cwd()
+    own = _Build(check(document), report, base.source, folder).settings(Serve())
+    said = {_FIELDS.get(key, key) for key in values} | {"upstreams", "models"}
+    return replace(base, **{name: getattr(own, name) for name in said}, values=values, warnings=own.warnings)
+
+
+_FIELDS = {"addressing": "addressing_said"}  # key of the config -> field of `Settings`, where they differ
 
 
 def changed_listen(old: Settings, new: Settings) -> bool:

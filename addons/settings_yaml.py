@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 KeyPath = tuple[str | int, ...]
+API = "the control surface"  # the origin of a value that was set through it: named by its own key
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 40
@@ -82,6 +83,8 @@ class Document:
         steps = tuple(path)
         for end in range(len(steps), 0, -1):
             if origin := self.origins.get(steps[:end]):
+                if origin == API:
+                    return Problem("", 0, key_text(steps), reason)
                 return Problem("", 0, origin, reason)
         found, line = self.locate(steps)
         return Problem(self.file, line if self.file else 0, key_text(found or steps), reason)

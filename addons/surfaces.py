@@ -98,6 +98,12 @@ _NEAREST: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+def namespace_of(path: str) -> str:
+    """The namespace that a path names, with or without a query; "default": none."""
+    match = _NAMESPACE.match(path.partition("?")[0])
+    return unquote(match[1]) if match is not None else "default"
+
+
 def is_control(path: str) -> bool:
     """Whether a path, with or without a query, is one of the control surface."""
     return path.startswith(_CONTROL_FIRST) and _CONTROL.match(path) is not None

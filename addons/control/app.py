@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from addons.control import about, numbers
+from addons.control import about, admin, configuring, numbers
 from addons.control.errors import Refused
 from addons.control.shapes import Error
 
@@ -44,7 +44,7 @@ def build(running: Running) -> FastAPI:
         redirect_slashes=False,
         responses=_ALWAYS,
     )
-    for module in (about, numbers):
+    for module in (about, admin, configuring, numbers):
         app.include_router(module.router(running))
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _wrong)

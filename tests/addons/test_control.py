@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness import Conn, Proxy, Seen, Upstream, config, proxy
 
+HTTP = httpx.Client(verify=False, trust_env=False, timeout=30)  # making one for each request costs more than it
 KEY = "control-key-0123456789"
 ANSWER = {
     "id": "c",
@@ -54,7 +55,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
 
 def ask(running: Proxy, model: str = "m") -> httpx.Response:
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
-    return httpx.post(f"{running.url}/v1/chat/completions", json=body)
+    return HTTP.post(f"{running.url}/v1/chat/completions", json=body)
 
 
 def kind(response: httpx.Response) -> str:
@@ -72,10 +73,10 @@ def bearer(key: str) -> dict[str, str]:
 
 
 def test_what_runs(link: Proxy) -> None:
-    health = httpx.get(f"{link.url}/api/health").json()
+    health = HTTP.get(f"{link.url}/api/health").json()
     assert health["status"] == "ok" and health["pid"] == link.process.pid
     assert (health["provider"], health["model"]) == ("u0", "model-0")
-    info = httpx.get(f"{link.url}/api/info").json()
+    info = HTTP.get(f"{link.url}/api/info").json()
     assert info["service"] == "llm-link" and info["current_provider"] == "u0"
     rows = {row["name"]: row for row in info["supported_providers"]}
     assert "anthropic" in rows and rows["anthropic"]["models"][0].keys() >= {"id", "name", "supports_tools"}
@@ -83,7 +84,7 @@ def test_what_runs(link: Proxy) -> None:
 
 
 def test_the_settings_in_use_hold_no_key(link: Proxy) -> None:
-    response = httpx.get(f"{link.url}/api/config/current")
+    response = HTTP.get(f"{link.url}/api/config/current")
     current = response.json()
     assert current["has_api_key"] is True and current["supports_hot_reload"] is True
     assert current["upstreams"][0]["has_api_key"] is True and "key-0" not in response.text
@@ -91,7 +92,7 @@ def test_the_settings_in_use_hold_no_key(link: Proxy) -> None:
 
 
 def test_openapi_documents_each_error(link: Proxy) -> None:
-    document = httpx.get(f"{link.url}/api/openapi.json").json()
+    document = HTTP.get(f"{link.url}/api/openapi.json").json()
     assert document["openapi"].startswith("3") and "/metrics" in document["paths"]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -103,7 +104,7 @@ def test_openapi_documents_each_error(link: Proxy) -> None:
 def test_metrics_count_what_was_done(link: Proxy) -> None:
     assert ask(link).status_code == 200
     assert ask(link, "nobody-knows-this").status_code == 404
-    response = httpx.get(f"{link.url}/metrics")
+    response = HTTP.get(f"{link.url}/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     samples = {
         (sample.name, *sorted(sample.labels.values())): sample.value
@@ -120,7 +121,7 @@ def test_metrics_count_what_was_done(link: Proxy) -> None:
 
 def test_stats_tell_of_the_last_exchanges(link: Proxy) -> None:
     ask(link)
-    stats = httpx.get(f"{link.url}/api/stats").json()
+    stats = HTTP.get(f"{link.url}/api/stats").json()
     assert stats["totals"]["requests"] >= 1 and stats["totals"]["cache_hit_ratio"] == 4 / 7
     last = stats["recent"][0]
     assert (last["target"], last["status"], last["tokens"]["input"]) == ("u0/model-0", 200, 3)
@@ -129,17 +130,17 @@ def test_stats_tell_of_the_last_exchanges(link: Proxy) -> None:
 
 
 def test_a_path_or_method_that_is_not_there(link: Proxy) -> None:
-    missing = httpx.get(f"{link.url}/admin/nothing")
+    missing = HTTP.get(f"{link.url}/admin/nothing")
     assert missing.status_code == 404 and kind(missing) == "not_found_error"
-    wrong = httpx.delete(f"{link.url}/api/health")
+    wrong = HTTP.delete(f"{link.url}/api/health")
     assert wrong.status_code == 405 and kind(wrong) == "method_not_allowed" and wrong.headers["allow"] == "GET"
-    head = httpx.head(f"{link.url}/api/health")
+    head = HTTP.head(f"{link.url}/api/health")
     assert head.status_code == 200 and head.content == b"" and int(head.headers["content-length"]) > 10
 
 
 def test_ollamas_own_paths_are_still_there(link: Proxy) -> None:
-    assert "models" in httpx.get(f"{link.url}/api/tags").json()
-    assert httpx.get(f"{link.url}/api/nothing").json()["error"]  # in Ollama's shape
+    assert "models" in HTTP.get(f"{link.url}/api/tags").json()
+    assert HTTP.get(f"{link.url}/api/nothing").json()["error"]  # in Ollama's shape
 
 
 # ------------------------------------------------------------------------------------------------ who is let in
@@ -164,20 +165,20 @@ def test_ollamas_own_paths_are_still_there(link: Proxy) -> None:
 )
 def test_without_keys_strangers_are_refused(link: Proxy, headers: dict[str, str]) -> None:
     for path in ("/api/health", "/metrics", "/api/config/current", "/api/openapi.json"):
-        response = httpx.get(f"{link.url}{path}", headers=headers)
+        response = HTTP.get(f"{link.url}{path}", headers=headers)
         assert response.status_code == 403 and kind(response) == "permission_error"
 
 
 def test_without_keys_our_own_page_and_named_origins_are_let_in(link: Proxy) -> None:
-    assert httpx.get(f"{link.url}/api/health", headers={"origin": link.url}).status_code == 200
+    assert HTTP.get(f"{link.url}/api/health", headers={"origin": link.url}).status_code == 200
     named = {"origin": "https://panel.example"}
-    response = httpx.get(f"{link.url}/api/health", headers=named)
+    response = HTTP.get(f"{link.url}/api/health", headers=named)
     assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == "https://panel.example"
     asked = {**named, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
-    preflight = httpx.options(f"{link.url}/api/config/update", headers=asked)
+    preflight = HTTP.options(f"{link.url}/api/config/update", headers=asked)
     assert preflight.status_code == 204 and "POST" in preflight.headers["access-control-allow-methods"]
-    foreign = httpx.options(f"{link.url}/api/config/update", headers={**asked, "origin": "https://evil.example"})
+    foreign = HTTP.options(f"{link.url}/api/config/update", headers={**asked, "origin": "https://evil.example"})
     assert foreign.status_code == 403 and "access-control-allow-origin" not in foreign.headers
 
 
@@ -193,7 +194,7 @@ def test_without_keys_our_own_page_and_named_origins_are_let_in(link: Proxy) -> 
     ],
 )
 def test_with_keys_one_is_required(guarded: Proxy, headers: dict[str, str]) -> None:
-    response = httpx.get(f"{guarded.url}/api/health", headers=headers)
+    response = HTTP.get(f"{guarded.url}/api/health", headers=headers)
     assert response.status_code == 401 and kind(response) == "authentication_error"
     assert response.headers["www-authenticate"].startswith("Bearer") and KEY not in response.text
 
@@ -201,42 +202,42 @@ def test_with_keys_one_is_required(guarded: Proxy, headers: dict[str, str]) -> N
 def test_each_key_lets_in_from_wherever(guarded: Proxy) -> None:
     for key in (KEY, "another-key"):
         headers = {**bearer(key), "x-forwarded-for": "10.0.0.1", "host": "link.example"}
-        assert httpx.get(f"{guarded.url}/api/health", headers=headers).status_code == 200
+        assert HTTP.get(f"{guarded.url}/api/health", headers=headers).status_code == 200
     lower = {"authorization": f"bearer {KEY}"}
-    assert httpx.get(f"{guarded.url}/metrics", headers=lower).status_code == 200
+    assert HTTP.get(f"{guarded.url}/metrics", headers=lower).status_code == 200
 
 
 def test_the_probes_stay_open(guarded: Proxy) -> None:
     for path in ("/health", "/ready"):
-        assert httpx.get(f"{guarded.url}{path}").json() == {"status": "ok"}
+        assert HTTP.get(f"{guarded.url}{path}").json() == {"status": "ok"}
 
 
 def test_a_write_needs_json_and_an_end(link: Proxy) -> None:
     url = f"{link.url}/api/config/update"
-    assert kind(httpx.post(url, content="{}")) == "unsupported_media_type"
-    assert httpx.post(url, data={"a": "b"}).status_code == 415
-    assert httpx.put(url, content="{}", headers={"content-type": "text/plain"}).status_code == 415
-    large = httpx.post(url, content=b" " * (1 << 20) + b"{}", headers={"content-type": "application/json"})
+    assert kind(HTTP.post(url, content="{}")) == "unsupported_media_type"
+    assert HTTP.post(url, data={"a": "b"}).status_code == 415
+    assert HTTP.put(url, content="{}", headers={"content-type": "text/plain"}).status_code == 415
+    large = HTTP.post(url, content=b" " * (1 << 20) + b"{}", headers={"content-type": "application/json"})
     assert large.status_code == 413 and kind(large) == "request_too_large"
 
 
 def test_switched_off_nothing_is_there_but_the_probes(tmp_path: Path, upstream: Upstream) -> None:
     with proxy(tmp_path, config(upstream, control={"enabled": False})) as running:
         for path in ("/api/health", "/metrics", "/api/openapi.json", "/admin/state", "/dashboard"):
-            assert httpx.get(f"{running.url}{path}").status_code == 404
-        assert httpx.get(f"{running.url}/health").status_code == 200
+            assert HTTP.get(f"{running.url}{path}").status_code == 404
+        assert HTTP.get(f"{running.url}/health").status_code == 200
 
 
 def test_the_environment_may_hold_the_key(tmp_path: Path, upstream: Upstream) -> None:
     with proxy(tmp_path, config(upstream), environ={"LLM_LINK_ADMIN_KEY": KEY}) as running:
-        assert httpx.get(f"{running.url}/api/health").status_code == 401
-        assert httpx.get(f"{running.url}/api/health", headers=bearer(KEY)).status_code == 200
+        assert HTTP.get(f"{running.url}/api/health").status_code == 401
+        assert HTTP.get(f"{running.url}/api/health", headers=bearer(KEY)).status_code == 200
 
 
 def test_nothing_of_it_is_saved(link: Proxy) -> None:
     headers = {**bearer("never-to-be-saved"), "content-type": "application/json"}
-    httpx.post(f"{link.url}/api/config/update", content=json.dumps({"api_key": "nor-this-one"}), headers=headers)
-    with httpx.stream("POST", f"{link.url}/api/config/update", headers=headers, content=iter([b"{", b"nor-this-one"])):
+    HTTP.post(f"{link.url}/api/config/update", content=json.dumps({"api_key": "nor-this-one"}), headers=headers)
+    with HTTP.stream("POST", f"{link.url}/api/config/update", headers=headers, content=iter([b"{", b"nor-this-one"])):
         pass
     ask(link)
     assert link.config is not None
@@ -250,6 +251,6 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(link: Proxy) -> None:
     with socket.create_connection(("127.0.0.1", link.port)) as sock:
         head = f"POST /api/config/update HTTP/1.1\r\nhost: 127.0.0.1:{link.port}\r\ncontent-length: 50\r\n"
         sock.sendall(f"{head}content-type: application/json\r\n\r\n{{".encode())
-    assert httpx.get(f"{link.url}/api/health").status_code == 200
+    assert HTTP.get(f"{link.url}/api/health").status_code == 200
     assert link.config is not None
     assert b"/api/config/update" not in (link.config.parent / "flows").read_bytes()
