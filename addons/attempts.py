@@ -276,9 +276,10 @@ def settle(exchange: Exchange, attempt: Attempt) -> None:
         attempt.passed.leave(exchange.tokens_used)
     answer = attempt.answer
     error = attempt.error or (answer.failure if answer is not None else None)
-    if error is not None and not exchange.cancelled and _is_fault(exchange, attempt, error):
+    left = exchange.cancelled or exchange.stopped
+    if error is not None and not left and _is_fault(exchange, attempt, error):
         exchange.board.failed(attempt.target, error, exchange.settings.retry.cooldown)
-    elif error is None and attempt.headers_at is not None and not exchange.cancelled:
+    elif error is None and attempt.headers_at is not None and not left:
         exchange.board.good(attempt.target, attempt.headers_at - attempt.started)
     else:
         exchange.board.left(attempt.target)

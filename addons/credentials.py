@@ -112,9 +112,8 @@ def take(fields: Sequence[Field], path: str) -> Taken:
     return Taken(tuple(dict.fromkeys(presented)), tuple(kept if kept is not None else fields), path)
 
 
-def retake(fields: Sequence[Field], path: str, origin: Origin) -> Taken:
-    """The same for a replay, whose request has masks where the client's credentials were; what the operator put in
-    their place counts."""
+def retake(fields: Sequence[Field], path: str, origin: Origin | None) -> Taken:
+    """The same for a request that has masks where the client's credentials were; what was put in their place counts."""
     taken = take(fields, path)
     presented = tuple(one for one in taken.presented if one[1] != MASK.decode())
     return Taken(presented, taken.fields, taken.path, origin)

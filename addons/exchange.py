@@ -190,6 +190,8 @@ class Exchange:
         self.sent = Capture(settings.limits.capture)
         self.error: ApiError | None = None
         self.cancelled = False
+        self.stopped = False  # the operator killed it
+        self.edited = False  # an answer in one piece: the operator or a script changed it
         self.streaming = False
         self.router: Router | None = None
         # What rules read and edit; docs/rules.md is about these.
@@ -370,6 +372,8 @@ class Exchange:
             "status": self.status,
             "error": None if self.error is None else _plain_error(self.error),
             "cancelled": self.cancelled,
+            "stopped": self.stopped,
+            "edited": self.edited,
             "sent": {"body": self.sent.data, "size": self.sent.size, "streamed": self.streaming, "marks": passed},
             "conversation": self.conversation or None,
             "timings": {"started": self.started, "head": self.head_at, "ended": self.ended_at},

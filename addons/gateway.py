@@ -30,12 +30,13 @@ from mitmproxy.proxy.layers.http import (
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
+from addons.holding import Nudge, killed
 from addons.http_stream import Commands, LinkStream, Tick
 
 if TYPE_CHECKING:
     from addons.link import Link
 
-_RARE = (events.Wakeup, events.Start, events.ConnectionClosed)
+_RARE = (events.Wakeup, events.Start, events.ConnectionClosed, Nudge)
 HEAD_LIMIT = 1 << 20  # bytes of a request head
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*(?: |$)")
 _END = re.compile(rb"\n\r?\n")  # of a head
@@ -120,6 +121,8 @@ class LinkLayer(HttpLayer):
             del self._wakeups[event.command]
             self.command_sources.pop(event.command, None)
             yield from self._tick()
+        elif isinstance(event, Nudge):
+            yield from self._nudged(event)
         elif isinstance(event, events.ConnectionEvent) and event.connection in self._abandoned:
             if isinstance(event, events.ConnectionClosed):
                 self._abandoned.discard(event.connection)
@@ -159,6 +162,17 @@ class LinkLayer(HttpLayer):
         if self._deadlines:
             earliest = min(self._deadlines.items(), key=lambda item: item[1])
             yield from self.arm(*earliest)
+
+    def _nudged(self, event: Nudge) -> Commands:
+        for stream_id, stream in [*self.streams.items()]:
+            flow = getattr(stream, "flow", None)  # none before its head is there
+            if flow is None or flow.id != event.flow:
+                continue
+            connection = self._connecting.pop(stream_id, None) if killed(flow) else None
+            if connection is not None:
+                yield from self._not_connected(connection)
+            else:
+                yield from self.event_to_child(stream, event)
 
     # ---- connections
 

@@ -33,9 +33,9 @@ from mitmproxy.proxy.layers.http import (
 from addons import attempts, messages, replies
 from addons.encoding import Decompressor, TooLarge, decompressor
 from addons.exchange import Attempt, Outgoing, Reply, Wait
+from addons.holding import Holding, Nudge, killed
 from addons.intake import Commands, Verdict
 from addons.replies import INTERNAL
-from addons.ruling import Ruling
 from translators.model import ApiError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Tick(events.Event):
     """A deadline of a stream has come."""
 
 
-class LinkStream(Ruling):
+class LinkStream(Holding):
     """One exchange on the wire."""
 
     def __init__(self, context: Context, stream_id: int, parent: LinkLayer) -> None:
@@ -64,13 +64,16 @@ class LinkStream(Ruling):
         self.reused = False  # its connection had been used before
         self.unheard: Outgoing | None = None  # to be sent again
         self.opened_at = 0.0
-        self.attempt_at = 0.0
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, _ANSWER):  # what comes after the end is the rest of something that is over
+            if self.held:
+                return self.keep(event)
             return self.server_state(event) if self.answering else _nothing()
         if isinstance(event, Tick):
             return self.guarded(self.on_tick())
+        if isinstance(event, Nudge):
+            return self.guarded(self.on_nudge())
         return super()._handle_event(event)
 
     def crashed(self) -> Commands:
@@ -105,6 +108,8 @@ class LinkStream(Ruling):
         """Attempts, until one could be sent; without a target left, the answer is the last error."""
         assert self.exchange is not None
         while not self.exchange.cancelled:
+            if (yield from self.check_killed(True)):
+                return
             if self.exchange.ruled is not None:
                 yield from self.tell_error(self.exchange, self.exchange.ruled)
             step = attempts.next_attempt(self.exchange)
@@ -116,9 +121,6 @@ class LinkStream(Ruling):
                 return
             if (yield from self.connect(step)):
                 yield from self.send(step)
-                return
-            if (yield from self.check_killed(True)):
-                self.parent.disarm(self.stream_id)
                 return
 
     def state_waiting(self, event: events.Event) -> Commands:
@@ -136,6 +138,8 @@ class LinkStream(Ruling):
             self.link.cancelled(self.flow, self.exchange)
             self.server_state = self.state_waiting
             return False
+        if killed(self.flow):
+            return False
         if error:
             late = out.connect_timeout and time.monotonic() >= self.attempt_at + out.connect_timeout - 0.01
             attempts.failed(self.exchange, attempts.not_connected(self.exchange, "timed out" if late else str(error)))
@@ -143,11 +147,6 @@ class LinkStream(Ruling):
         self.context.server = self.flow.server_conn = connection
         self.reused = (connection.timestamp_tcp_setup or 0) < self.exchange.attempts[-1].started
         return True
-
-    @property
-    def client_left(self) -> bool:
-        """Whether the news of that waits until this stream goes on."""
-        return any(isinstance(event, RequestProtocolError) for event in self._paused_event_queue)
 
     def send(self, out: Outgoing) -> Commands:
         request = messages.request(out.scheme, out.host, out.port, out.method, out.path, out.headers, out.body)
@@ -313,6 +312,8 @@ class LinkStream(Ruling):
         if exchange is None or out is None or not self.answering:
             return
         now = time.monotonic() + 0.005
+        if self.held:
+            self.stand_still(now)
         if self.begun and self.link.lags(self.context.client):  # the upstream has to wait for it, and is not silent
             self.heard_at = self.sent_at = now
         attempt = exchange.attempts[-1]
@@ -348,6 +349,9 @@ class LinkStream(Ruling):
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         if isinstance(event, ResponseProtocolError) and self.answering and self.exchange is not None:
+            if self.held:
+                yield from self.keep(event)
+                return
             if self.reused and self.server_state == self.state_answer_head:
                 self.unheard = self.outgoing
                 yield from self.give_up()
@@ -356,6 +360,9 @@ class LinkStream(Ruling):
                 yield from self.broke(attempts.disconnected(self.exchange))
             return
         self.parent.disarm(self.stream_id)
+        if self.held:  # the client is gone: nothing is left to wait for
+            self.let_go()
+            self.flow.resume()
         if isinstance(event, RequestProtocolError) and self.exchange is not None:
             self.link.cancelled(self.flow, self.exchange)
         if self.server_state == self.state_waiting:  # no upstream to tell

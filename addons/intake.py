@@ -21,6 +21,7 @@ from mitmproxy.proxy.layers.http import (
 )
 
 from addons.control_stream import ControlStream
+from addons.encoding import too_large
 from addons.exchange import Reply
 from addons.log import logger
 
@@ -113,6 +114,7 @@ class Intake(ControlStream):
             if (yield from self.check_killed(True)):
                 return
             if self.flow.response is None:
+                self.taken = self.link.taken_again(self.flow.request, self.taken)
                 yield from self.guarded(self.open())
             else:  # another addon answered
                 self.flow.response.timestamp_start = time.time()
@@ -126,5 +128,5 @@ class Intake(ControlStream):
         yield from self.tell(HttpRequestHook(self.flow))
         if (yield from self.check_killed(True)):
             return
-        yield from self.deliver(self.link.body_too_large(self.flow, self.taken))
+        yield from self.deliver(self.link.refuse(self.flow, self.taken, too_large(self.link.body_limit).error))
         self.client_state = self.state_errored

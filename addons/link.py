@@ -11,13 +11,15 @@ import base64
 import logging
 import os
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client
 from mitmproxy.contentviews import Contentview, registry
+from mitmproxy.flow import Flow
 from mitmproxy.hooks import UpdateHook
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer
@@ -27,9 +29,9 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from addons import attempts, credentials, leash, log
 from addons.choosing import Board
+from addons.commands import Commands
 from addons.control.door import Call, Door
 from addons.credentials import Taken
-from addons.encoding import too_large
 from addons.exchange import Exchange, Reply
 from addons.gateway import LinkLayer
 from addons.keeping import Keeping
@@ -52,6 +54,8 @@ from addons.settings import (
     environment,
     load,
 )
+from addons.steering import Steering
+from translators.model import ApiError
 
 logger = logging.getLogger("llm_link")
 
@@ -69,6 +73,8 @@ class Link:
         self.listeners = Listeners()
         self._keeping: Keeping | None = None
         self.playback: Playback | None = None
+        self.steering = Steering(lambda flow: self.playback.handler(flow) if self.playback is not None else None)
+        self.update: Callable[[Sequence[Flow]], None] | None = None  # mitmproxy's hook; it keeps hooks from being cheap
         self._watch: asyncio.Task[None] | None = None
         self._stamp: tuple[int, int] | None = None
         self._board, self._meters = Board(), Meters()
@@ -87,6 +93,8 @@ class Link:
         )
         for view in self._views:
             registry.register(view)
+        for name, command in Commands(self).table().items():
+            loader.add_command(name, command)
         self.playback = Playback(self)
 
     def configure(self, updated: set[str]) -> None:
@@ -109,6 +117,7 @@ class Link:
         if self.playback is not None:
             self.playback.start()
         if (view := ctx.master.addons.get("view")) is not None:
+            self.update = self.steering.updated
             self._keeping = Keeping(view, lambda: self.settings.keep)
         if self._path() is not None:
             self._stamp = self._stat()
@@ -117,6 +126,7 @@ class Link:
     def done(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
+        self.steering.stop()
         if self.playback is not None:
             self.playback.stop()
 
@@ -155,13 +165,17 @@ class Link:
                 login = base64.b64encode(proxy.login.get_secret_value().encode()).decode()
                 flow.request.headers["proxy-authorization"] = f"Basic {login}"
 
+    def request(self, flow: http.HTTPFlow) -> None:
+        if self._keeping is not None:
+            self.steering.see(flow)
+
     def response(self, flow: http.HTTPFlow) -> None:
         if self._keeping is not None:
             self._keeping.ended(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """An exchange that somebody killed, or that broke in mitmproxy."""
-        if flow.id in self._live:
+        if flow.id in self._live and not self._live[flow.id][1].stopped:
             self.cancelled(*self._live[flow.id])
         self.response(flow)
 
@@ -273,6 +287,16 @@ class Link:
             request.path = taken.path
         return taken
 
+    def taken_again(self, request: http.Request, taken: Taken) -> Taken:
+        """The same once more, where a user or a script changed the head: credentials that they put in count."""
+        if request.headers.fields is taken.fields and request.path == taken.path:
+            return taken
+        again = credentials.retake(request.headers.fields, request.path, taken.origin)
+        request.headers.fields = again.fields
+        if again.path != request.path:
+            request.path = again.path
+        return replace(again, presented=again.presented or taken.presented)
+
     def opening(self, flow: http.HTTPFlow, taken: Taken) -> Opening:
         """A request whose body is here, before anything is done with it."""
         rules, space = self.rules.current(), self.running_now.at(flow.request.path)
@@ -301,10 +325,10 @@ class Link:
         """Whether there is a view or a file in which somebody may look at an exchange."""
         return ctx.master.addons.get("view") is not None or bool(ctx.options.save_stream_file)
 
-    def body_too_large(self, flow: http.HTTPFlow, taken: Taken) -> Reply:
-        """The answer to a request whose body is more than we take."""
+    def refuse(self, flow: http.HTTPFlow, taken: Taken, error: ApiError) -> Reply:
+        """The answer to a request that is not even looked at."""
         opening = self.opening(flow, taken)
-        reply = opening.refuse(too_large(self.body_limit).error)
+        reply = opening.refuse(error)
         self.running_now.stats.closed(opening.exchange, flow.id)
         return reply
 
@@ -313,6 +337,10 @@ class Link:
         await self._door.answer(call)
 
     # ------------------------------------------------------------------------------------------ the record
+
+    def rewrite(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The record of an exchange that was changed after its end."""
+        self._recorder.write(flow, exchange)
 
     def show(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Let mitmweb see a stream that is still running: the bounded copy so far."""

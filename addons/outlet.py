@@ -40,6 +40,10 @@ class Outlet(Intake):
         """End an attempt that is still in flight."""
         raise NotImplementedError
 
+    def begins(self) -> None:
+        """The head of a stream went out."""
+        raise NotImplementedError
+
     def stream_head(self, head: Head) -> Response:
         assert self.exchange is not None
         return replies.stream_head(self.exchange, head, self.flow.request.http_version)
@@ -47,14 +51,15 @@ class Outlet(Intake):
     def begin(self, response: Response) -> Verdict:
         """Send the head of a streamed answer."""
         self.flow.response = response
-        self.begun = True
         if (yield from self.show_headers()):
             self.parent.disarm(self.stream_id)
             yield from self.give_up()
             return False
+        self.begun = True
         yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, False), self.context.client)
         self.sent_at = time.monotonic()
         yield from self.arm()
+        self.begins()
         return True
 
     def begin_early(self) -> Commands:

@@ -46,7 +46,9 @@ def _copy(flow: HTTPFlow) -> HTTPFlow:
     state.update(id=str(uuid.uuid4()), backup=None, error=None, intercepted=False, marked="", comment="")
     state.update(response=None, websocket=None, timestamp_created=time.time())
     state["metadata"].pop(METADATA, None)
-    return HTTPFlow.from_state(state)
+    copy = HTTPFlow.from_state(state)
+    assert isinstance(copy, HTTPFlow)
+    return copy
 
 
 class Sender(MockServer):
