@@ -42,13 +42,18 @@ COMMANDS = {
         LOOK, "doctor", "Say what works here and what does not: the machine, the config, keys, upstreams, clients."
     ),
     "models": Row(LOOK, "models", "The models that LLM Link knows, with what they can do."),
+    "init": Row(SET_UP, "init", "Ask a few questions and write a config file."),
     "apps": Row(SET_UP, "apps", "The clients known by name, and how each is pointed here."),
     "providers": Row(SET_UP, "providers", "The providers known by name, and their keys."),
     "version": Row(LOOK, "version", "The version of LLM Link."),
 }
 
 # Commands of the contract that come later: they say so, whatever follows them.
-NOT_BUILT = ("usage", "keys", "init", "try")
+NOT_BUILT = (
+    "keys",
+    "try",
+    "usage",
+)
 
 
 class Root(Group):

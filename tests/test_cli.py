@@ -19,11 +19,12 @@ import typer
 
 from addons.settings import Settings, load
 from scripts import serve
-from scripts.cli import COMMANDS, app, with_command
+from scripts.cli import COMMANDS, app, run, with_command
 from scripts.serve import Options
 from tests.harness import clean_environ, free_port
 from tests.test_readme import check_ours
 
+Capture = pytest.CaptureFixture[str]
 ROOT_GROUP = typer.main.get_command(app)
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = "upstreams: {local: {protocol: openai-chat, base_url: http://127.0.0.1:9/v1}}\n"
@@ -40,6 +41,16 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "llm-link.yaml"
     path.write_text(CONFIG)
     return path
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and an environment that says nothing: for `run` in this process."""
+    for name in os.environ.keys() - clean_environ().keys():
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def argv_of(options: Options, settings: Settings | None = None, environ: dict[str, str] | None = None) -> list[str]:
@@ -77,15 +88,13 @@ def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> Non
         ["serve", "--workers", "2"],
         ["usage"],
         ["keys", "issue"],
-        ["init"],
         ["try", "rule.py", "a.mitm"],
     ],
 )
-def test_what_comes_later_says_so(words: list[str], tmp_path: Path) -> None:
-    done = llm_link(*words, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("llm-link: ") and done.stderr.endswith(": not built yet\n")
-    assert done.stderr.count("\n") == 1
+def test_what_comes_later_says_so(words: list[str], alone: Path, capfd: Capture) -> None:
+    assert run(words) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("llm-link: ") and said.endswith(": not built yet\n") and said.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -111,10 +120,16 @@ def test_what_comes_later_says_so(words: list[str], tmp_path: Path) -> None:
         (["models", "zhpu"], "did you mean zhipu?"),
     ],
 )
-def test_bad_usage_ends_with_2_and_a_line(words: list[str], says: str, tmp_path: Path) -> None:
-    done = llm_link(*words, cwd=tmp_path)
-    assert done.returncode == 2 and says in done.stderr, done
-    assert done.stderr.startswith("llm-link: ") and done.stderr.count("\n") == 1 and not done.stdout
+def test_bad_usage_ends_with_2_and_a_line(words: list[str], says: str, alone: Path, capfd: Capture) -> None:
+    assert run(words) == 2
+    said = capfd.readouterr()
+    assert says in said.err and said.err.startswith("llm-link: ") and said.err.count("\n") == 1 and not said.out, said
+
+
+def test_the_program_ends_with_that_code_and_line(tmp_path: Path) -> None:
+    done = llm_link("--prot", "1", cwd=tmp_path)
+    line = "llm-link: no such option: --prot (did you mean --port or --protocol or --protocols?)"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{line} (llm-link serve --help says more)\n")
 
 
 def test_a_bad_config_is_named_with_its_line(tmp_path: Path) -> None:
