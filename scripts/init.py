@@ -278,11 +278,19 @@ def _next(path: Path, plan: Plan, environ: Environment) -> None:
         if _lacks_key(row, plan, environ)
     ]
     steps += [(f"llm-link doctor --config {path}", "does all work?"), (f"llm-link serve --config {path}", "")]
-    steps += [(f"llm-link apps info {app.name}", f"how {app.title} comes here") for app in plan.choices.clients]
+    steps += [_client_step(app, path) for app in plan.choices.clients]
     width = max(len(command) for command, _ in steps)
     print("\nNext:")
     for command, remark in steps:
         print(f"  {command.ljust(width)}   # {remark}" if remark else f"  {command}")
+
+
+def _client_step(app: apps.App, path: Path) -> tuple[str, str]:
+    from scripts.launch_clients import PLANS
+
+    if app.name in PLANS:
+        return f"llm-link launch {min(app.names, key=len)} --config {path}", f"{app.title}, with a proxy of its own"
+    return f"llm-link apps info {app.name}", f"how {app.title} comes here"
 
 
 def _lacks_key(row: Provider, plan: Plan, environ: Environment) -> bool:

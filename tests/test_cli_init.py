@@ -87,7 +87,7 @@ def test_all_that_can_be_said(at_home: Path, capfd: Any) -> None:
     assert settings.models["claude-*"].targets[0].model == "qwen:7b"
     assert settings.models["*"].targets[0].model == "*"
     said = capfd.readouterr()
-    assert key not in said.out + said.err and "llm-link apps info codex-cli" in said.out
+    assert key not in said.out + said.err and "llm-link launch codex --config lab.yaml" in said.out
 
 
 def test_the_names_of_its_own_clients_are_left_to_a_provider(capfd: Any) -> None:
