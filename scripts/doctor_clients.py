@@ -103,7 +103,7 @@ def describe(name: str, client: Client, host: str, port: int) -> Finding:
     begin = f"{version}, " if version else ""
     if ours:
         return Finding("client", name, "ok", f"{begin}points at us ({ours[0].where})")
-    hint = f"`llm-link launch {client.launch}` runs it here" if client.launch else "`llm-link apps list` shows how they come here"
+    hint = f"`llm-link launch {client.launch}` runs it here" if client.launch else "see `llm-link apps list`"
     local = next((pointer for pointer in found if _is_local(pointer.url) and not _answers(pointer.url)), None)
     if local is not None:
         detail = f"{begin}points at {_origin(local.url)}, where nobody listens ({local.where})"

@@ -176,7 +176,7 @@ def test_a_conversation(at_home: Path) -> None:
 
 
 def test_ctrl_c_writes_nothing(at_home: Path) -> None:
-    shown = asked([("Which ones", "\x03")], at_home)
+    shown = asked([("[ollama]: ", "\x03")], at_home)
     assert shown.code in (1, 130) and "Traceback" not in shown.text
     assert list(at_home.iterdir()) == []
 

@@ -41,6 +41,7 @@ def check_ours(words: list[str]) -> None:
         name = words[0] if not words[0].startswith("-") else "serve"
         words = words[1:] if name == words[0] else words
         command = command.get_command(None, name)
+    words = words[: words.index("--")] if "--" in words else words  # what follows is another program's
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("-")} <= known, words
 
