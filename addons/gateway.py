@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mitmproxy import http
 from mitmproxy.connection import Connection, ConnectionState, Server
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers.http import (
     GetHttpConnection,
     GetHttpConnectionCompleted,
@@ -25,6 +26,8 @@ from mitmproxy.proxy.layers.http import (
     ReceiveHttp,
     RegisterHttpConnection,
     RequestEndOfMessage,
+    ResponseData,
+    ResponseHeaders,
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._base import HttpEvent
@@ -48,6 +51,8 @@ class LinkServer(Http1Server):
 
     What mitmproxy says of a bad head quotes it, in its log and in a page of HTML, and there may be a key in it. A head
     with a control character or a folded line is refused: some upstreams read a second field there."""
+
+    _chunked = False  # the answer that goes out
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         if isinstance(event, events.DataReceived):
@@ -76,7 +81,18 @@ class LinkServer(Http1Server):
             yield from self.mark_done(request=True)
 
     def send(self, event: HttpEvent) -> Commands:
-        return self._break_off(event) if isinstance(event, ResponseProtocolError) else super().send(event)
+        if isinstance(event, ResponseData):  # the way of every token
+            return self._send_piece(event.data)
+        return self._break_off(event) if isinstance(event, ResponseProtocolError) else self._send(event)
+
+    def _send(self, event: HttpEvent) -> Commands:
+        """All that is rare."""
+        if isinstance(event, ResponseHeaders):
+            self._chunked = "chunked" in event.response.headers.get("transfer-encoding", "").lower()
+        yield from super().send(event)
+
+    def _send_piece(self, data: bytes) -> Commands:
+        yield commands.SendData(self.conn, b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def _break_off(self, event: ResponseProtocolError) -> Commands:
         if not self.conn.state & ConnectionState.CAN_WRITE:  # closed already; a second time would undo the first
@@ -95,6 +111,35 @@ class LinkServer(Http1Server):
 def _plain(status: int, message: str) -> bytes:
     headers = {"content-type": "text/plain; charset=utf-8", "connection": "close"}
     return http1.assemble_response(http.Response.make(status, message.encode() + b"\n", headers))
+
+
+class Joined:
+    """A layer under an upstream's connection, of which the pieces of an answer that one read brought come as one: what
+    mitmproxy does with a piece costs the same however short that is."""
+
+    def __init__(self, inner: Layer) -> None:
+        self._inner = inner
+
+    def handle_event(self, event: events.Event) -> Commands:
+        held: list[ResponseData] = []
+        for command in self._inner.handle_event(event):
+            piece = command.event if isinstance(command, ReceiveHttp) else None
+            if held and (not isinstance(piece, ResponseData) or piece.stream_id != held[0].stream_id):
+                yield _receive(held)
+                held = []
+            if isinstance(piece, ResponseData):
+                held.append(piece)
+            else:
+                yield command
+        if held:
+            yield _receive(held)
+
+
+def _receive(pieces: list[ResponseData]) -> ReceiveHttp:
+    first = pieces[0]
+    if len(pieces) > 1:
+        first = ResponseData(first.stream_id, b"".join(piece.data for piece in pieces))
+    return ReceiveHttp(first)
 
 
 class LinkLayer(HttpLayer):
@@ -131,6 +176,11 @@ class LinkLayer(HttpLayer):
             yield from super()._handle_event(event)
             if isinstance(event, events.ConnectionClosed) and isinstance(event.connection, Server):
                 self._ended.append(event.connection)
+
+    def event_to_child(self, child: Any, event: events.Event) -> Commands:
+        if type(event) is events.DataReceived and event.connection is not self.context.client:
+            child = Joined(child)
+        return super().event_to_child(child, event)
 
     def make_stream(self, stream_id: int) -> Commands:
         self.streams[stream_id] = LinkStream(self.context.fork(), stream_id, self)
