@@ -172,6 +172,8 @@ class Exchange:
         self.passed: Pass | None = None  # through the limits of its key and client
         self.started, self.began = time.time(), time.monotonic()
         self.watched = False  # somebody will look at it
+        self.showing = False  # a viewer will see it soon
+        self.show_in = 0.2  # seconds from then
         self.conversation: dict[str, Any] | None = None  # its place in one; {}: it has none
         self.wire = Wire("/")
         self.fields: Sequence[tuple[bytes, bytes]] = ()  # the client's header fields, redacted

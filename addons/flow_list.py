@@ -10,6 +10,8 @@ SLOW = 10.0  # seconds until the first byte that are worth a marker
 
 # What happened -> its marker; the first that did is shown, the comment names them all.
 MARKERS = {"failed": ":x:", "retried": ":repeat:", "lossy": ":scissors:", "slow": ":turtle:"}
+# The same as signs, since mitmweb shows markers beside the path only.
+SIGNS = {"failed": "❌", "retried": "🔁", "lossy": "✂", "slow": "🐢"}
 
 
 def noteworthy(record: Mapping[str, Any]) -> list[str]:
@@ -31,26 +33,26 @@ def marker(record: Mapping[str, Any]) -> str:
 
 
 def comment(record: Mapping[str, Any], agent: str = "") -> str:
-    """One line. `agent`: the client's own name for itself, its `user-agent`."""
-    parts = [_way(record), *_turn(record), *_agent(agent), _outcome(record), *_tokens(record), *_noted(record)]
-    return " · ".join(part for part in parts if part)
+    """One line, what tells exchanges apart first. `agent`: the client's own name for itself, its `user-agent`."""
+    parts = [_way(record), *_turn(record), _outcome(record), *_tokens(record), *_noted(record), _protocols(record)]
+    signs = "".join(SIGNS[name] for name in noteworthy(record))
+    return f"{signs} ".lstrip() + " · ".join(part for part in (*parts, *_agent(agent)) if part)
 
 
 def _way(record: Mapping[str, Any]) -> str:
     client, attempts = record["client"], record["attempts"]
     asked = client["model"] or client["purpose"]
-    if not attempts:
-        return f"{asked} ({client['protocol']})"
-    last = attempts[-1]
-    protocols = (
-        f"{client['protocol']} → {last['protocol']}" if client["protocol"] != last["protocol"] else last["protocol"]
-    )
-    return f"{asked} → {last['upstream']}/{last['model']} · {protocols}"
+    return f"{asked} → {attempts[-1]['upstream']}/{attempts[-1]['model']}" if attempts else asked
+
+
+def _protocols(record: Mapping[str, Any]) -> str:
+    """Each once."""
+    return " → ".join(dict.fromkeys([record["client"]["protocol"], *(a["protocol"] for a in record["attempts"][-1:])]))
 
 
 def _turn(record: Mapping[str, Any]) -> Sequence[str]:
     place = record.get("conversation")
-    return [f"#{place['id']} turn {place['number']}"] if place else []
+    return [f"turn {place['number']} #{place['id']}"] if place else []
 
 
 def _agent(agent: str) -> Sequence[str]:

@@ -158,6 +158,8 @@ class LinkStream(Holding):
             yield SendHttp(RequestData(self.stream_id, out.body), server)
         yield SendHttp(RequestEndOfMessage(self.stream_id), server)
         self.heard_at = time.monotonic()
+        if self.exchange is not None and self.exchange.watched:
+            self.link.show_soon(self.flow, self.exchange)
         yield from self.arm()
 
     def send_again(self, out: Outgoing) -> Commands:

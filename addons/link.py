@@ -59,6 +59,7 @@ from translators.model import ApiError
 
 logger = logging.getLogger("llm_link")
 
+_SHOWN = 0.5  # seconds between two looks at a running exchange, at least
 _SETTLED = 0.3  # seconds for which a changed config file must stay as it is
 
 
@@ -342,14 +343,23 @@ class Link:
         """The record of an exchange that was changed after its end."""
         self._recorder.write(flow, exchange)
 
+    def show_soon(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Let mitmweb see what there is of an exchange in a moment: at most twice a second, and seldomer where that
+        takes long, so that a long stream costs no more than a short one."""
+        if not exchange.showing and ctx.master.addons.get("view") is not None:
+            exchange.showing = True
+            asyncio.get_running_loop().call_later(exchange.show_in, self.show, flow, exchange)
+
     def show(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """Let mitmweb see a stream that is still running: the bounded copy so far."""
-        if ctx.master.addons.get("view") is None:
+        """What there is of it, now."""
+        exchange.showing, began = False, time.monotonic()
+        if flow.id not in self._live:
             return
         if flow.response is not None:
             flow.response.data.content = exchange.sent.data
         self._recorder.write(flow, exchange)
         ctx.master.addons.trigger(UpdateHook([flow]))
+        exchange.show_in = max(_SHOWN, 20 * (time.monotonic() - began))
 
     def cancelled(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The client hung up. After the end of the answer that is no matter."""

@@ -30,7 +30,6 @@ class Outlet(Intake):
         self.early = False  # it did before the upstream said anything
         self.heard_at = 0.0  # when the upstream last said something, monotonic
         self.sent_at = 0.0  # when the client last got something
-        self.shown_at = 0.0
 
     def arm(self) -> Commands:
         """Set the next deadline."""
@@ -89,9 +88,8 @@ class Outlet(Intake):
         self.sent_at = self.heard_at
         self.exchange.sent.add(out, self.sent_at)
         yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
-        if self.sent_at - self.shown_at >= 0.5:
-            self.shown_at = self.sent_at
-            self.link.show(self.flow, self.exchange)
+        if self.exchange.watched:
+            self.link.show_soon(self.flow, self.exchange)
 
     def finish(self) -> Commands:
         """The end of a streamed answer."""

@@ -13,6 +13,7 @@ from mitmproxy.http import HTTPFlow
 from addons import flow_list
 from addons.conversations import Conversations
 from addons.exchange import METADATA, Exchange
+from addons.log import logger
 from translators.model import BadRequest, Request
 
 _CONVERSES = ("generate", "compact")
@@ -27,30 +28,39 @@ class Recorder:
     def write(self, flow: HTTPFlow, exchange: Exchange) -> None:
         if exchange.watched and exchange.conversation is None:
             exchange.conversation = self._place(flow, exchange)
-        record = exchange.record()
-        if exchange.watched:
-            record |= _listed(flow, record)
-        flow.metadata[METADATA] = record
+        self._put(flow, exchange.record(), exchange.watched)
 
     def note(self, flow: HTTPFlow) -> None:
         """A request that no upstream was asked for: refused, or answered at once."""
         record = flow.metadata.get(METADATA)
         if record is not None:
-            flow.metadata[METADATA] = record | _listed(flow, record)
+            self._put(flow, record, True)
         elif not flow.comment:
             flow.comment = f"{flow.request.method} {flow.request.path}"
+
+    def _put(self, flow: HTTPFlow, record: dict[str, Any], listed: bool) -> None:
+        """The record is there whatever happens to what is said of it."""
+        try:
+            more = _listed(flow, record) if listed else {}
+        except Exception:
+            logger.exception("request %s: the list of flows says nothing of it", record["id"])
+            more = {}
+        flow.metadata[METADATA] = record | more
 
     def _place(self, flow: HTTPFlow, exchange: Exchange) -> dict[str, Any]:
         if exchange.surface.purpose not in _CONVERSES:
             return {}
+        owner = exchange.memory.owner if exchange.memory is not None else ""
         try:
             asked = exchange.asked or exchange.codec.parse_request(exchange.wire)
+            if not isinstance(asked, Request):
+                return {}
+            return self._conversations.place(owner, flow.id, asked, exchange.wire.headers).plain()
         except BadRequest:
             return {}
-        if not isinstance(asked, Request):
+        except Exception:
+            logger.exception("request %s: its place in a conversation is not known", exchange.seed.id)
             return {}
-        owner = exchange.memory.owner if exchange.memory is not None else ""
-        return self._conversations.place(owner, flow.id, asked, exchange.wire.headers).plain()
 
 
 def _listed(flow: HTTPFlow, record: Mapping[str, Any]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from addons.settings import Settings, SettingsError, environment, load, read_env
 SERVE = "LLM_LINK_SERVE"
 ADDON = Path(__file__).resolve().parent.parent / "addons" / "llm_link.py"
 PORT = 8080
-COLUMNS = ("icon", "comment", "status", "size", "time")  # of mitmweb's list: our comment says more than the path
+COLUMNS = ("method", "comment", "status", "time")  # of mitmweb's list: our comment says more than the path
 NOWHERE = "http://127.0.0.1:9"  # mitmproxy wants a reverse target; with upstreams of our own nothing is sent there
 
 # level of our log -> mitmproxy's name for it

@@ -33,7 +33,7 @@ class Web:
     """mitmweb's API."""
 
     def __init__(self, link: Proxy, port: int) -> None:
-        self.link = link
+        self.link, self.url = link, f"http://127.0.0.1:{port}"
         self._http = httpx.Client(
             base_url=f"http://127.0.0.1:{port}", headers={"authorization": "Bearer pass"}, timeout=10
         )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from addons.views.reading import Unreadable, answer_of, asked_by_client
 from addons.views.record import Record, Shown, Turn
-from addons.views.text import attempt_line, body_text, number, outcome, seconds
+from addons.views.text import attempt_line, body_text, number, outcome, seconds, wrapped
 from translators.embed import EmbedRequest
 from translators.model import Message, Request, Response
 from translators.pretty import (
@@ -34,7 +34,8 @@ def asked(shown: Shown) -> str:
         return f"{error}\n\n{body_text(shown.request.body)}"
     if isinstance(request, EmbedRequest):
         return asked_text(request)
-    return "\n".join([settings_text(request), *_messages(request, shown.record.conversation), *_tools(request)])
+    blocks = [settings_text(request), *_messages(request, shown.record.conversation), *_tools(request)]
+    return wrapped("\n".join(blocks))
 
 
 def _messages(request: Request, turn: Turn | None) -> list[str]:
@@ -60,7 +61,7 @@ def _tools(request: Request) -> list[str]:
 def answered(shown: Shown) -> str:
     """Who, where, how long, how many tokens; the answer so far; what was lost."""
     record = shown.record
-    return "\n".join(block for block in (facts(record), answer(record), losses(record)) if block)
+    return wrapped("\n".join(block for block in (facts(record), answer(record), losses(record)) if block))
 
 
 def facts(record: Record) -> str:
@@ -69,22 +70,22 @@ def facts(record: Record) -> str:
     rows = [["client", f"{client.protocol}, model {client.model or '-'}{streamed}"]]
     rows += [[f"attempt {number}", attempt_line(attempt)] for number, attempt in enumerate(record.attempts, 1)]
     rows.append(["answer", outcome(record)])
-    rows += _times(record)
+    rows.append(["time", _times(record)])
     if usage is not None:
         rows.append(["tokens", usage_text(usage)])
     if (turn := record.conversation) is not None and turn.id:
-        rows.append(["conversation", f"#{turn.id}, turn {turn.number}"])
-        rows += [["session", turn.session]] if turn.session else []
+        session = f", session {turn.session}" if turn.session else ""
+        rows.append(["conversation", f"#{turn.id}, turn {turn.number}{session}"])
     rows.append(["request id", record.id])
     return table(rows)
 
 
-def _times(record: Record) -> list[list[str]]:
+def _times(record: Record) -> str:
     times, start = record.timings, record.timings.started
     heads = [attempt.headers_at for attempt in record.attempts if attempt.headers_at]
-    steps = [("upstream answered", heads[-1] if heads else None), ("first byte", times.head), ("done", times.ended)]
-    rows = [["started", time.strftime("%H:%M:%S", time.localtime(start))]]
-    return rows + [[what, f"after {seconds(at - start)}"] for what, at in steps if at]
+    steps = [("answered", heads[-1] if heads else None), ("first byte", times.head), ("done", times.ended)]
+    began = time.strftime("%H:%M:%S", time.localtime(start))
+    return ", ".join([began, *(f"{what} after {seconds(at - start)}" for what, at in steps if at)])
 
 
 def answer(record: Record) -> str:

@@ -7,6 +7,7 @@ with the same protocol on both sides the bodies themselves are. What could not b
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,9 +24,10 @@ from addons.views.reading import (
     header,
 )
 from addons.views.record import Attempt, Shown
+from addons.views.ruled import ruled
 from addons.views.text import count_bytes, number
 from translators.body import WRONG
-from translators.model import ToolCall
+from translators.model import Request, ToolCall
 from translators.pretty import heading, table
 
 _MOST = 200  # changes that are shown
@@ -36,13 +38,13 @@ _STEP = re.compile(r"[^.\[\]]+")
 def requests(shown: Shown) -> str:
     """The client's request beside what the last attempt sent."""
     record, attempt = shown.record, shown.record.attempt
-    blocks = [_losses(shown)]
+    blocks = [_losses(shown), ruled(record.rules)]
     if attempt is None or attempt.request is None:
         return "\n".join([*blocks, "nothing was sent upstream"]).strip()
     if attempt.protocol == record.client.protocol:
         blocks.append(_bodies(shown.request.body, attempt.request.body, attempt.request.size))
     else:
-        blocks.append(_compared(lambda: _neutral(asked_by_client(shown)), lambda: _neutral(_asked_of(shown, attempt))))
+        blocks.append(_compared(lambda: _neutral(_asked(shown)), lambda: _neutral(_asked_of(shown, attempt))))
     blocks.append(_headers(shown, attempt))
     return "\n".join(block for block in blocks if block)
 
@@ -55,6 +57,18 @@ def answers(shown: Shown) -> str:
     if attempt.response.body == record.sent.body and attempt.response.size == record.sent.size:
         return f"the same {count_bytes(record.sent.size)} on both sides"
     return _compared(lambda: _answer(answer_of(record)), lambda: _answer(_got(shown)))
+
+
+def _asked(shown: Shown) -> Any:
+    """What was to be translated: the client's request, as rules left it."""
+    rules = shown.record.rules
+    after = rules.request.after if rules is not None and rules.request is not None else []
+    if not isinstance(after, (bytes, str)):
+        return asked_by_client(shown)
+    try:
+        return msgspec.json.decode(after, type=Request)
+    except WRONG:  # it was too long to be kept whole, or is no conversation
+        return asked_by_client(shown)
 
 
 def _asked_of(shown: Shown, attempt: Attempt) -> Any:
@@ -176,4 +190,9 @@ def _headers(shown: Shown, attempt: Attempt) -> str:
         ("added", [name for name in theirs if name not in both]),
         ("not sent on", [name for name in ours if name not in both]),
     ]
-    return heading("headers") + "\n" + table([[what, ", ".join(names)] for what, names in rows if names])
+    lines = [[what if not n else "", line] for what, names in rows for n, line in enumerate(_wrapped(names))]
+    return heading("headers") + "\n" + table(lines)
+
+
+def _wrapped(names: Sequence[str]) -> list[str]:
+    return textwrap.wrap(", ".join(names), 64, break_on_hyphens=False)

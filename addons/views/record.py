@@ -106,6 +106,33 @@ class Turn(Struct):
     session: str = ""
 
 
+class Did(Struct):
+    """What rules did to one thing. `before`, `after`: JSON, cut where it was long, or a list of addresses."""
+
+    by: list[str] = []
+    before: Any = b""
+    after: Any = b""
+
+
+class Report(Struct):
+    """A rule that failed."""
+
+    rule: str = ""
+    hook: str = ""
+    at: str = ""
+    why: str = ""
+
+
+class Rules(Struct):
+    request: Did | None = None
+    targets: Did | None = None
+    events: Did | None = None
+    response: Did | None = None
+    error: Did | None = None
+    answer: Did | None = None
+    reports: list[Report] = []
+
+
 class Record(Struct):
     version: int = 1
     id: str = ""
@@ -121,6 +148,7 @@ class Record(Struct):
     usage: Tokens | None = None
     cost: float | None = None  # US dollars
     conversation: Turn | None = None
+    rules: Rules | None = None
 
     @property
     def attempt(self) -> Attempt | None:

@@ -12,14 +12,14 @@ from msgspec import Struct
 from addons import marks
 from addons.views.reading import SEED
 from addons.views.record import Attempt, Record, Shown
-from addons.views.text import attempt_line, count_bytes, number, seconds
+from addons.views.text import attempt_line, number, seconds
 from translators import CODECS
 from translators.events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Ping, Start, UsageUpdate
 from translators.model import Refusal, Text, Thinking, ToolCall
 from translators.pretty import heading, table
 
 _SLOW = 0.25  # seconds without anything that are worth a mark, where the stream is faster than that
-_WORDS = 60  # characters of what was said in a row
+_WORDS = 48  # characters of what was said in a row
 _WIDTH = 60  # columns of the chart
 _BARS = " ▁▂▃▄▅▆▇█"
 _NAMES = {Text: "text", Thinking: "thinking", Refusal: "refusal", ToolCall: "call"}
@@ -185,25 +185,29 @@ def _bars(side: Iterable[tuple[int, int]], start: int, end: int) -> str:
 
 
 def _table(rows: Sequence[Row], slow: int) -> str:
-    lines = [["at", "gap", "from upstream", "to client", "", "what"]]
+    """A number of bytes for each side; what is said of them is the upstream's."""
+    lines = [["at", "gap", "", "upstream", "client", "", "what"]]
     before = 0
     for row in rows:
         gap = row.at - before
         lines.append(
             [
-                f"{row.at / 1000:8.3f} s",
-                f"+{gap / 1000:.3f}{' ◀ slow' if gap >= slow and before else ''}",
-                count_bytes(row.received) if row.received else "",
-                "keep-alive" if row.alive else count_bytes(row.sent) if row.sent else "",
+                f"{row.at / 1000:.3f}",
+                f"+{gap / 1000:.3f}",
+                "◀ slow" if gap >= slow and before else "",
+                f"{row.received or '':>8}",
+                f"{row.sent or '':>6}",
                 f"{row.count} in {seconds((row.until - row.at) / 1000)}" if row.count > 1 else "",
                 _what(row),
             ]
         )
         before = row.until
-    return heading("frames") + "\n" + table(lines)
+    return heading("pieces, with seconds and bytes") + "\n" + table(lines)
 
 
 def _what(row: Row) -> str:
+    if row.alive:
+        return "keep-alive, that the client waits"
     words = " ".join(row.words.split())
     short = words if len(words) <= _WORDS else f"{words[: _WORDS // 2]} … {words[-_WORDS // 2 :]}"
     return f"{', '.join(row.kinds)}{': ' if row.kinds and short else ''}{short}"

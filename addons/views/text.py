@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import msgspec
 
 from addons.views.record import Attempt, Headers, Record
 from translators.body import WRONG
 from translators.pretty import heading
 
+_WIDE = 92  # columns of a line of prose
 _LONG = 600  # characters of a line of a stream that stays one line
 
 
@@ -48,6 +51,21 @@ def message_text(title: str, first: str, headers: Headers, body: bytes, size: in
 
 def count_bytes(size: int) -> str:
     return f"{size} bytes" if size < 10_000 else f"{size / 1024:.0f} KiB" if size < 10 << 20 else f"{size >> 20} MiB"
+
+
+def wrapped(text: str) -> str:
+    """Long lines broken between words, since viewers cut them off; the first blanks of a line are kept."""
+    return "\n".join(part for line in text.split("\n") for part in _broken(line))
+
+
+def _broken(line: str) -> list[str]:
+    if len(line) <= _WIDE:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())][: _WIDE // 2]
+    return textwrap.wrap(
+        line, _WIDE, initial_indent="", subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
+        expand_tabs=False, replace_whitespace=False,
+    ) or [line]  # fmt: skip
 
 
 def number(count: int, what: str) -> str:

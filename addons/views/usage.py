@@ -96,9 +96,9 @@ def _shares(request: Request, turn: Turn | None) -> list[tuple[str, int]]:
     new = [m for m in messages[known:] if m.role not in ("system", "developer")]
     shares = [
         ("system", _size(Request(messages=system))),
-        (number(len(request.tools), "tool"), _size(Request(tools=request.tools))),
         (f"{number(len(before), 'message')} said before", _size(Request(messages=before))),
         (number(len(new), "new message"), _size(Request(messages=new))),
+        (number(len(request.tools), "tool"), _size(Request(tools=request.tools))),
     ]
     return [share for share in shares if share[1]]
 

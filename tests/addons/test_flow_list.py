@@ -12,7 +12,7 @@ from mitmproxy.utils.emoji import emoji
 
 from addons import recorder
 from addons.exchange import METADATA
-from addons.flow_list import MARKERS, comment, marker, noteworthy
+from addons.flow_list import MARKERS, SIGNS, comment, marker, noteworthy
 
 _ATTEMPT = {"upstream": "zhipu", "model": "glm", "protocol": "openai-chat"}
 _USAGE = {"input": 1000, "cache_read": 3000, "cache_write": 0, "output": 80, "reasoning": 20, "estimated": False}
@@ -36,7 +36,7 @@ def record(**changed: Any) -> dict[str, Any]:
 def test_a_comment_can_be_read() -> None:
     said = comment(record(), "claude-cli/2.1.3 (external, cli)")
     assert said == (
-        "claude-x → zhipu/glm · anthropic → openai-chat · #a1b2c3 turn 3 · claude-cli · 4,000 (75% cached) + 100 tokens"
+        "claude-x → zhipu/glm · turn 3 #a1b2c3 · 4,000 (75% cached) + 100 tokens · anthropic → openai-chat · claude-cli"
     )
 
 
@@ -64,9 +64,10 @@ def test_nothing_is_marked_where_all_is_well() -> None:
 def test_other_ends() -> None:
     assert "hung up" in comment(record(cancelled=True))
     assert "running" in comment(record(timings={"started": 1.0, "head": None, "ended": None}))
-    assert comment(record(attempts=[], usage=None, conversation=None)) == "claude-x (anthropic)"
+    assert comment(record(attempts=[], usage=None, conversation=None)) == "claude-x · anthropic"
     both = record(error={"kind": "server"}, warnings=[["a", "b", "c"]])
-    assert marker(both) == MARKERS["failed"] and "lossy: a" in comment(both)
+    assert marker(both) == MARKERS["failed"] and comment(both).startswith("❌✂ claude-x")
+    assert "lossy: a" in comment(both) and {name: emoji[mark] for name, mark in MARKERS.items()} == SIGNS
 
 
 def test_mitmproxys_filters_find_by_comment_and_marker() -> None:

@@ -18,6 +18,7 @@ from addons import marks
 from addons.exchange import METADATA
 from addons.views import VIEWS
 from addons.views.compare import changes
+from addons.views.text import wrapped
 
 ASK: dict[str, Any] = {
     "model": "claude-x",
@@ -122,7 +123,7 @@ EXPECTED = {
         "Be terse.", "Looks out",
     ),
     ("Conversation", "response"): (
-        "attempt 1          down/a (openai-chat): disconnected: no", "zhipu/glm (openai-chat): 200",
+        "attempt 1     down/a (openai-chat): disconnected: no", "zhipu/glm (openai-chat): 200",
         "thinking: Hmm, rain.", "It pours down.", "!  top_k    dropped", "   tools.0  moved", "#c1, turn 2",
         "10 input, 30 cache read",
     ),
@@ -137,7 +138,7 @@ EXPECTED = {
     ("Diff", "response"): ('  - "c"\n  + "a"', "It pours down."),
     ("Stream", "request"): (
         "first byte   after 150 ms", "first token  after 170 ms", "longest gap  900 ms, at 200 ms; 1 slow spot",
-        "◀ slow", "thinking: Hmm, rain.", "keep-alive", "text, end: down. · end",
+        "+0.900  ◀ slow", "thinking: Hmm, rain.", "keep-alive", "text, end: down. · end",
     ),
     ("Usage", "request"): (
         "cache hits            30  75% of the prompt", "first bytes of the answer  after 150 ms",
@@ -151,6 +152,28 @@ def test_what_each_view_says(name: str, side: str) -> None:
     text = shown(name, side, flow(record()))
     for words in EXPECTED[name, side]:
         assert words in text, f"{words!r} is not in\n{text}"
+
+
+def test_the_diff_tells_what_rules_did_from_what_translation_did() -> None:
+    before = {"model": "claude-x", "messages": [], "temperature": 1.0}
+    said = json.dumps(before).encode(), json.dumps(before | {"temperature": 0.2}).encode()
+    found = record()
+    found["rules"] = {
+        "request": {"by": ["cool"], "before": said[0], "after": said[1]},
+        "targets": {"by": ["route"], "before": ["a/b"], "after": ["c/d", "a/b"]},
+        "events": {"by": ["redact"]},
+        "reports": [{"rule": "bad", "hook": "llm_event", "at": "bad.py:3", "why": "KeyError: 'x'"}],
+    }
+    text = shown("Diff", "request", flow(found))
+    rules, _, translation = text.partition("changed in neutral words")
+    for words in (
+        "cool changed the request\n  temperature\n    - 1.0\n    + 0.2", "route changed the targets", '    + "c/d"',
+        "redact changed the answer while it came", "bad failed in llm_event (bad.py:3): KeyError: 'x'",
+    ):  # fmt: skip
+        assert words in rules
+    assert "temperature\n  - 0.2" in translation  # which the upstream was not told
+    found["rules"]["request"]["after"] = said[1][:20]
+    assert "cool changed the request" in shown("Diff", "request", flow(found))
 
 
 def test_a_record_of_the_first_version_has_all_views() -> None:
@@ -251,6 +274,19 @@ def _all_views(made: http.HTTPFlow) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ parts
+
+
+def test_long_lines_are_broken_between_words_and_nothing_is_lost() -> None:
+    line = "    " + "word " * 60 + "x" * 300
+    broken = wrapped(f"short\n\n{line}\n  end")
+    assert broken.startswith("short\n\n    word word") and broken.endswith("\n  end")
+    assert broken.split() == ["short", *line.split(), "end"]
+    assert all(part.startswith("    word") for part in broken.split("\n")[2:5])
+
+
+@given(st.text())
+def test_breaking_lines_keeps_all_that_is_no_blank(text: str) -> None:
+    assert "".join(wrapped(text).split()) == "".join(text.split())
 
 
 def test_marks_are_bounded_and_keep_their_order() -> None:
