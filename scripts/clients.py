@@ -18,6 +18,7 @@ from scripts.clients_others import WIRES
 from scripts.clients_run import Result, linked, run
 from scripts.clients_server import FAULTS
 from scripts.clients_table import CLIENTS, Client
+from scripts.clients_ways import ROWS
 
 UPSTREAMS = list(WIRES)
 
@@ -30,13 +31,16 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep homes, outputs and logs in this new folder")
     parser.add_argument("--fault", default="", choices=FAULTS, help="the model fails once: what do clients make of it?")
     parser.add_argument("--jobs", type=int, default=1, help="how many upstream protocols at once")
+    parser.add_argument("--ways", action="store_true", help="as `apps configure` and `launch` point them here")
     parser.add_argument("--markdown", action="store_true", help="print the matrix as Markdown")
     parser.add_argument("--losses", action="store_true", help="print what the proxy reported as lost")
     return parser.parse_args(argv)
 
 
-def chosen(names: list[str] | None) -> list[Client]:
-    return [c for c in CLIENTS if not names or any(name.lower() in c.name.lower() for name in names)]
+def chosen(names: list[str] | None, ways: bool = False) -> list[Client]:
+    return [
+        c for c in (ROWS if ways else CLIENTS) if not names or any(name.lower() in c.name.lower() for name in names)
+    ]
 
 
 def against(upstream: str, clients: list[Client], asked: argparse.Namespace, keep: Path) -> list[Result]:
@@ -85,7 +89,7 @@ def cell(results: list[Result]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
-    clients = chosen(asked.client)
+    clients = chosen(asked.client, asked.ways)
     if not clients:
         print(f"no such client; there are: {', '.join(client.name for client in CLIENTS)}", file=sys.stderr)
         return 2
@@ -98,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
         keep = (asked.keep or Path(scratch)).resolve()
         runs = [pool.submit(against, u, clients, asked, keep) for u in asked.upstream or UPSTREAMS]
         results = [result for done in runs for result in done.result()]
-    results.sort(key=lambda result: CLIENTS.index(result.client))
+    results.sort(key=lambda result: clients.index(result.client))
     print(markdown(results) if asked.markdown else matrix(results))
     if asked.losses:
         for text in sorted({f"{r.client.name} -> {r.upstream}: {loss}" for r in results for loss in r.losses}):

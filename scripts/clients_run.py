@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -129,7 +130,8 @@ def execute(words: list[str], env: dict[str, str], work: str) -> Ended:
 
 def run(client: Client, link: Link, install: Path) -> Result:
     folder = link.folder / re.sub(r"\W+", "-", client.name)
-    names = {"url": link.proxy.url, "model": client.model, "here": str(HERE)}
+    names = {"url": link.proxy.url, "model": client.model, "here": str(HERE), "python": sys.executable}
+    names["config"] = str(link.proxy.config)
     for name in ("home", "work"):
         (folder / name).mkdir(parents=True)
         names[name] = str(folder / name)
@@ -138,8 +140,11 @@ def run(client: Client, link: Link, install: Path) -> Result:
         path = folder / "home" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(Template(text).safe_substitute(names), "utf-8")
-    words = [Template(word).safe_substitute(names) for word in client.words]
+    words, first = ([Template(word).safe_substitute(names) for word in w] for w in (client.words, client.before))
     link.model.well = False
+    if first and (prepared := execute(first, environment(client, names, install), names["work"])).code != 0:
+        return Result(client, link.upstream, 0, (f"{' '.join(first)}: {prepared.output}",))
+    before = files_in(folder / "home")
     seen, logged, began = len(link.model.exchanges), len(link.log()), time.monotonic()
     ended = execute(words, environment(client, names, install), names["work"])
     seconds = time.monotonic() - began
@@ -153,7 +158,14 @@ def run(client: Client, link: Link, install: Path) -> Result:
     else:
         troubles = [*troubles_of_client(client, ended, folder / "work"), *troubles_of_model(exchanges, ended)]
     troubles += troubles_of_link(client, lines, fault)
+    if client.untouched and (changed := sorted(files_in(folder / "home") ^ before)):
+        troubles.append(f"its user's home was changed: {', '.join(name for name, _ in changed[:5])}")
     return Result(client, link.upstream, seconds, tuple(troubles), tuple(losses_of(lines)))
+
+
+def files_in(home: Path) -> set[tuple[str, bytes]]:
+    """Every file below a folder with what is in it, and every folder."""
+    return {(str(p.relative_to(home)), p.read_bytes() if p.is_file() else b"") for p in home.rglob("*")}
 
 
 def vars_of(exchange: Exchange) -> dict[str, Any]:
@@ -206,7 +218,7 @@ def troubles_of_link(client: Client, lines: list[dict[str, Any]], fault: str) ->
         if not expected and (line["level"] != "info" or line.get("status", 200) >= 400):
             yield f"proxy: {line['level']}: {line['message']}"
     spoken = {line["protocol"] for line in lines if "protocol" in line and line.get("target")}
-    if spoken and spoken != {client.wire}:
+    if client.wire and spoken and spoken != {client.wire}:
         yield f"spoke {', '.join(sorted(spoken))}, not {client.wire}"
 
 

@@ -1,7 +1,8 @@
 """The clients that LLM Link is tried with: what is installed, at which version, and how each is run without a person.
 
 In words, environment and files `$url` stands for the proxy, `$home` for the client's own home, `$work` for the empty
-folder that it works in, `$model` for the model's name, `$task` for what it is asked, `$here` for this file's folder.
+folder that it works in, `$model` for the model's name, `$task` for what it is asked, `$here` for this file's folder,
+`$python` and `$config` for ours and for the proxy's config file.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MODEL = "scripted-model"
 
 @dataclass(frozen=True)
 class Client:
-    """`package`: its key in NPM, or in PYTHON; `wire`: the protocol that it must be seen to speak."""
+    """`package`: its key in NPM, or in PYTHON; `wire`: the protocol that it must be seen to speak, "" for any."""
 
     name: str
     package: str
@@ -44,6 +45,8 @@ class Client:
     survives: tuple[str, ...] = ("cut", "error")  # the faults in a stream after which it asks again
     fails: bool = True  # where it cannot go on, its exit code says so
     explains: bool = True  # and its output why
+    before: tuple[str, ...] = ()  # what is run first, in its environment
+    untouched: bool = False  # its home must be as it was
 
     @property
     def program(self) -> str:

@@ -200,7 +200,7 @@ def started(options: serve.Options, settings: Settings, environ: Mapping[str, st
 
 def command(options: serve.Options, settings: Settings, environ: Mapping[str, str], home: Path) -> list[str]:
     words = serve.command(options, settings, environ)
-    if not (Path(os.environ.get("HOME") or Path.home()) / ".mitmproxy").is_dir():
+    if not (Path(os.environ.get("HOME") or Path.home()) / ".mitmproxy" / "mitmproxy-ca.pem").is_file():
         words += ["--set", f"confdir={home / 'mitmproxy'}"]  # its certificates, of which we use none
     return words
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.launch_homes import carry, mirror, read_json, write, write_json
+from scripts.launch_homes import carry, entries, mirror, read_json, write, write_json
 from scripts.terminal import warn
 
 KEY = "LLM_LINK_API_KEY"  # the variable that holds the proxy's key, for clients that want its name
@@ -156,6 +156,9 @@ OPENCODE = {
 }
 
 
+OPENCODE_INSTALLED = {"node_modules", "package.json", "package-lock.json", "bun.lock", "bun.lockb", ".gitignore"}
+
+
 def opencode(place: Place) -> Plan:
     env = {KEY: place.key, "OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"}
     env["OPENCODE_DISABLE_DEFAULT_PLUGINS"] = "1"  # they log in elsewhere, and are installed by npm
@@ -165,14 +168,8 @@ def opencode(place: Place) -> Plan:
         own, home = Path(place.environ.get(name) or place.own / usual), place.home / kind.lower()
         mirror(own, home, lambda entry: entry == "opencode")
         env[name] = str(home)
-        if kind == "CONFIG":
-            files = [own / "opencode" / file for file in ("opencode.jsonc", "opencode.json", "config.json")]
-            found = next((file for file in files if file.is_file()), None)
-            if found is not None:
-                env["OPENCODE_CONFIG"] = str(found)  # it reads it there, and ours comes after it
-            carry(
-                own / "opencode", home / "opencode", ("AGENTS.md", "agent", "agents", "command", "commands", "skills")
-            )
+        if kind == "CONFIG":  # a copy: it writes into what it reads
+            carry(own / "opencode", home / "opencode", entries(own / "opencode", OPENCODE_INSTALLED))
     env["npm_config_cache"] = str(place.home / "npm")  # it installs what its plugins need at each start
     env["OPENCODE_CONFIG_CONTENT"] = json.dumps(opencode_config(place))
     return Plan(env)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,11 @@ def carry(source: Path, home: Path, names: Iterable[str]) -> None:
             shutil.copytree(here, there, symlinks=False, ignore_dangling_symlinks=True)
         else:
             shutil.copyfile(here, there)
+
+
+def entries(folder: Path, without: Container[str]) -> list[str]:
+    """The names of what is in a folder, but for some."""
+    return [entry.name for entry in folder.iterdir() if entry.name not in without] if folder.is_dir() else []
 
 
 def size_of(path: Path) -> int:

@@ -43,7 +43,8 @@ def check_ours(words: list[str]) -> None:
         command = command.get_command(None, name)
     words = words[: words.index("--")] if "--" in words else words  # what follows is another program's
     known = {option for parameter in command.params for option in parameter.opts}
-    assert {word for word in words if word.startswith("-")} <= known, words
+    ours = words[: words.index("--")] if "--" in words else words  # what follows is another program's
+    assert {word for word in ours if word.startswith("-")} <= known, words
 
 
 def test_every_shell_command_is_one_that_works() -> None:

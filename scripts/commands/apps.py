@@ -43,3 +43,30 @@ def info(name: Name, as_json: Json = False) -> None:
     from scripts import apps_guide
 
     apps_guide.info(name, as_json)
+
+
+@app.command(
+    "configure",
+    examples=(
+        "llm-link apps configure codex-cli --model glm-4.6      # shows what would change, and asks",
+        "llm-link apps configure claude-code --api-key KEY --yes",
+        "llm-link apps configure zed --url http://127.0.0.1:9000 --print",
+    ),
+)
+def configure(
+    name: Name,
+    url: Annotated[
+        str | None, typer.Option(help="Where the proxy is; by default on this machine, on the app's port.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="LLM_LINK_API_KEY", show_envvar=True, help="The key that the proxy wants.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model to ask for.", autocompletion=completing.models)] = None,
+    show: Annotated[bool, typer.Option("--print", help="Print what it should hold; write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
+) -> None:
+    """Point a client here for good: its config file, with a diff and a backup, or the steps to do it."""
+    from scripts import configure as configuring
+
+    asked = configuring.asked_of(name, url, api_key, model)
+    configuring.configure(asked, show=show, yes=yes)

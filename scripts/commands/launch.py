@@ -27,9 +27,16 @@ CLIENT, PROXY = "The client", "The proxy"
 )
 def launch(
     client: Annotated[
-        str, typer.Argument(help="claude, codex, gemini, opencode, qwen, aider or zed.", autocompletion=completing.apps)
+        str,
+        typer.Argument(
+            metavar="CLIENT",
+            help="claude, codex, gemini, opencode, qwen, aider or zed.",
+            autocompletion=completing.apps,
+        ),
     ],
-    arguments: Annotated[list[str] | None, typer.Argument(help="Words for the client, behind --.")] = None,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- ARGUMENTS]", help="What the client itself is told.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="The config file (YAML).", rich_help_panel=FROM)
     ] = None,
