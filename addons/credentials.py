@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .origin import Origin
     from .settings import Settings
     from .settings_upstream import Upstream
+    from .store.keys import Issued
 
 Field = tuple[bytes, bytes]
 
@@ -56,6 +58,7 @@ _OWN_PREFIX = b"x-llm-link-"
 
 NEVER_STATIC = frozenset(name.decode() for name in MASKED | _HOP_BY_HOP | _OURS)
 
+_UNKNOWN = SecretStr("")  # of a key that we know by its hash only
 _LOCAL_SCHEMES = ("file:", "app:", "vscode-webview:")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[^/:\[\]@]+)(:\d+)?/?")
 
@@ -84,6 +87,7 @@ class ClientKey:
     label: str = ""
     models: tuple[str, ...] | None = None
     rate: Rate = field(default_factory=Rate)
+    id: str = ""  # of one that we issued
 
     def allows(self, name: str, addresses: Sequence[str]) -> bool:
         """Whether the client's name is allowed, or all the targets (`UPSTREAM/MODEL`) that it resolves to."""
@@ -150,7 +154,7 @@ def admit(taken: Taken, settings: Settings, *, host: str | None, origin: str | N
     if len(values) > 1:
         raise BadRequest("the request carries several credentials that differ; send one", kind="invalid_request")
     if settings.auth.mode == "proxy_key":
-        return _required(values, settings.auth.keys)
+        return _required(values, settings.auth.keys, settings.auth.issued)
     if origin is not None and not _own_origin(origin, settings.cors.origins):
         raise BadRequest("requests from this web origin are not accepted (cors.origins)", status=403, kind="permission")
     if host is not None and not own_host(host, settings.host):
@@ -158,7 +162,7 @@ def admit(taken: Taken, settings: Settings, *, host: str | None, origin: str | N
     return None
 
 
-def _required(values: tuple[str, ...], keys: Sequence[ClientKey]) -> ClientKey:
+def _required(values: tuple[str, ...], keys: Sequence[ClientKey], issued: Issued | None) -> ClientKey:
     if not values:
         raise BadRequest("an API key is required", status=401, kind="auth")
     given = values[0].encode("utf-8", "surrogateescape")
@@ -167,9 +171,29 @@ def _required(values: tuple[str, ...], keys: Sequence[ClientKey]) -> ClientKey:
         secret = key.secret.get_secret_value().encode("utf-8", "surrogateescape")
         if hmac.compare_digest(secret, given) and found is None:
             found = key
+    found = found or (_issued(values[0], issued) if issued is not None else None)
     if found is None:
         raise BadRequest("the API key is not valid", status=401, kind="auth")
     return found
+
+
+def _issued(given: str, issued: Issued) -> ClientKey | None:
+    """The key, where it is one that we issued and still opens. One that does not is told so: its owner knows it."""
+    key = issued.find(given)
+    if key is None:
+        return None
+    state = key.state(time.time())
+    if state == "revoked":
+        raise BadRequest("this API key was revoked", status=403, kind="permission")
+    if state == "expired":
+        raise BadRequest("this API key has expired", status=401, kind="auth")
+    limits = key.limits
+    rate = Rate.model_construct(
+        requests_per_minute=limits.requests_per_minute,
+        tokens_per_minute=limits.tokens_per_minute,
+        concurrent=limits.concurrent,
+    )
+    return ClientKey(_UNKNOWN, key.label or key.id, key.models, rate, key.id)
 
 
 def _own_origin(origin: str, allowed: Sequence[str]) -> bool:

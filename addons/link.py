@@ -59,6 +59,8 @@ from translators.model import ApiError
 
 logger = logging.getLogger("llm_link")
 
+Stamp = tuple[int, int, int]
+
 _SHOWN = 0.5  # seconds between two looks at a running exchange, at least
 _SETTLED = 0.3  # seconds for which a changed config file must stay as it is
 
@@ -77,7 +79,7 @@ class Link:
         self.steering = Steering(lambda flow: self.playback.handler(flow) if self.playback is not None else None)
         self.update: Callable[[Sequence[Flow]], None] | None = None  # mitmproxy's hook; it keeps hooks from being cheap
         self._watch: asyncio.Task[None] | None = None
-        self._stamp: tuple[int, int] | None = None
+        self._stamps: dict[Path, Stamp | None] = {}
         self._board, self._meters = Board(), Meters()
         self.running_now = Running(
             self._board, self._live, self._load, lambda settings: self.rules.use(settings.rules)
@@ -120,9 +122,8 @@ class Link:
         if (view := ctx.master.addons.get("view")) is not None:
             self.update = self.steering.updated
             self._keeping = Keeping(view, lambda: self.settings.keep)
-        if self._path() is not None:
-            self._stamp = self._stat()
-            self._watch = asyncio.create_task(self._reload())
+        self._stamps = self._look()
+        self._watch = asyncio.create_task(self._reload())
 
     def done(self) -> None:
         if self._watch is not None:
@@ -227,26 +228,30 @@ class Link:
         name = ctx.options.llm_link_config or os.environ.get("LLM_LINK_CONFIG", "")
         return Path(name).expanduser() if name else None
 
-    def _stat(self) -> tuple[int, int] | None:
-        path = self._path()
-        try:
-            found = path.stat() if path is not None else None
-        except OSError:
-            return None
-        return None if found is None else (found.st_mtime_ns, found.st_size)
+    def _look(self) -> dict[Path, Stamp | None]:
+        """The files that the settings are read from, as they are now."""
+        config = self._path()
+        return {path: _stat(path) for path in (*([config] if config else []), *self.settings.watched)}
+
+    def _changed(self) -> bool:
+        """Whether one of them is another than when it was last looked at. A config that is gone is no change."""
+        old, new, config = self._stamps, self._look(), self._path()
+        return any(path in old and new[path] != old[path] and (new[path] or path != config) for path in new)
 
     async def _reload(self) -> None:
-        """Watch the config file. A bad change is reported, and the old config stays."""
+        """Watch the config file, and what it names. A bad change is reported, and the old config stays."""
         while True:
             await asyncio.sleep(0.5)
             self.rules.look()
-            stamp = self._stat()
-            if stamp is None or stamp == self._stamp:
+            await self._reread_keys()
+            if not self._changed():
+                self._stamps = {**self._look(), **self._stamps}
                 continue
+            stamps = self._look()
             await asyncio.sleep(_SETTLED)
-            if stamp != self._stat():  # it is being written: a part of it may look like a good config
+            if stamps != self._look():  # it is being written: a part of it may look like a good config
                 continue
-            self._stamp = stamp
+            self._stamps = stamps
             old = self.settings
             try:
                 settings = await self.running_now.reload()
@@ -259,6 +264,19 @@ class Link:
             logger.info("the changed config is in use")
             for line in settings.warnings:
                 logger.info(line)
+
+    async def _reread_keys(self) -> None:
+        """The keys that we issued, where their file changed: also while the config is a bad one."""
+        held = {id(settings.auth.issued): settings.auth.issued for _, settings in self.running_now.all_settings()}
+        for issued in held.values():
+            if issued is None or not issued.changed:
+                continue
+            try:
+                await asyncio.to_thread(issued.read)
+            except SettingsError as error:
+                logger.error("the changed keys are not used: %s", error)
+            else:
+                logger.info("the changed keys are in use: %d were issued", len(issued))
 
     def _log(self) -> None:
         path = self._path()
@@ -394,6 +412,14 @@ class Link:
             logger.exception("request %s: its record could not be written", exchange.seed.id)
         self.running_now.stats.closed(exchange, flow.id)
         log.exchange_line(exchange)
+
+
+def _stat(path: Path) -> Stamp | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _reverse(specs: Sequence[str]) -> Reverse | None:

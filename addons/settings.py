@@ -47,6 +47,7 @@ from .settings_model import (
 from .settings_upstream import Upstream
 from .settings_yaml import Document, KeyPath, Problem, SettingsError
 from .settings_yaml import read as read_config
+from .store.keys import Issued, keys_path
 from .store.stored import Stored
 
 __all__ = [
@@ -79,6 +80,7 @@ class Auth:
     mode: AuthMode = "none"
     keys: tuple[ClientKey, ...] = ()
     written: bool = False  # said by somebody, and no default
+    issued: Issued | None = field(default=None, compare=False)  # the keys that we issued, where they count
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Settings:
     control: Control = field(default_factory=Control)
     control_keys: tuple[SecretStr, ...] = ()
     logging: Logging = field(default_factory=Logging)
+    watched: tuple[Path, ...] = ()  # files beside the config whose change is one of the settings
     protocols: tuple[str, ...] = PROTOCOLS  # the client surfaces that are served
     warnings: tuple[str, ...] = ()
     start_line: str = ""
@@ -220,6 +223,7 @@ class _Build:
             rules=tuple(rule.model_copy(update={"path": self._at(rule.path)}) for rule in file.rules),
             usage=file.usage,
             store=file.store.model_copy(update={"path": str(report.stored.path)}),
+            watched=(report.stored.path,) if report.stored.asked else (),
             cors=file.cors,
             control=file.control,
             control_keys=control_keys,
@@ -246,14 +250,23 @@ class _Build:
         secrets = [report.secret(ref, "auth", "keys", n) for n, ref in enumerate(part.keys)]
         pairs = zip(secrets, part.keys, strict=True)
         keys = [ClientKey(s, ref.label or "", ref.models, ref.rate) for s, ref in pairs if s]
+        issued = self._issued() if mode == "proxy_key" else None
         if mode == "proxy_key" and not part.keys:
             key = report.environ.get("LLM_LINK_API_KEY")
-            if not key:
-                report.fault("proxy_key needs keys, or LLM_LINK_API_KEY in the environment", "auth")
-            keys = [ClientKey(SecretStr(key or ""))]
+            if not key and not issued:
+                ways = "keys, LLM_LINK_API_KEY in the environment, or one of `llm-link keys issue`"
+                report.fault(f"proxy_key needs {ways}", "auth")
+            keys = [ClientKey(SecretStr(key))] if key else []
         if mode != "proxy_key" and part.keys:
             report.warn(f"not used, since the mode is {mode}", "auth", "keys")
-        return Auth(mode, tuple(keys), written)
+        return Auth(mode, tuple(keys), written, issued)
+
+    def _issued(self) -> Issued | None:
+        try:
+            return Issued(keys_path(self.report.stored.path))
+        except SettingsError as error:
+            self.report.problems += error.problems
+            return None
 
     def _control_keys(self) -> tuple[SecretStr, ...]:
         """Without keys in the file, the one of the environment counts. One that cannot be had opens nothing."""

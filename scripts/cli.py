@@ -45,12 +45,12 @@ COMMANDS = {
     "init": Row(SET_UP, "init", "Ask a few questions and write a config file."),
     "apps": Row(SET_UP, "apps", "The clients known by name, and how each is pointed here."),
     "providers": Row(SET_UP, "providers", "The providers known by name, and their keys."),
+    "keys": Row(SET_UP, "keys", "The keys that clients must present: issue, list, revoke."),
     "version": Row(LOOK, "version", "The version of LLM Link."),
 }
 
 # Commands of the contract that come later: they say so, whatever follows them.
 NOT_BUILT = (
-    "keys",
     "try",
     "usage",
 )

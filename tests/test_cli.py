@@ -87,7 +87,6 @@ def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> Non
     [
         ["serve", "--workers", "2"],
         ["usage"],
-        ["keys", "issue"],
         ["try", "rule.py", "a.mitm"],
     ],
 )

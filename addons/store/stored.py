@@ -24,6 +24,7 @@ class Stored:
     def __init__(self, part: object, folder: Path, environ: Mapping[str, str]) -> None:
         self._part: Mapping[str, Any] = part if isinstance(part, dict) else {}
         self._folder, self._environ = folder, environ
+        self.asked = False  # what is in it matters
 
     @classmethod
     def of_config(cls, config: Path | None, environ: Mapping[str, str]) -> Stored:
@@ -48,6 +49,7 @@ class Stored:
 
     def find(self, name: str) -> Record | None:
         """A record that is enabled."""
+        self.asked = True
         found = self._records.get(name)
         return found if found is not None and found.enabled else None
 
@@ -67,6 +69,7 @@ class Stored:
 
     def key(self, name: str) -> SecretStr:
         """What a record stands for: its variable where that is set, else its sealed key. Raises `StoreError`."""
+        self.asked = True
         record = self._records.get(name)
         if record is None:
             raise Missing.at(self.path, f"there is no provider {name!r}; `llm-link providers add {name}` adds it")

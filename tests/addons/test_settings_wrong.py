@@ -61,7 +61,7 @@ WRONG = [
     (LOCAL + "auth: {keys: [{env: NOT_THERE}]}", ":2: auth.keys[0].env: the environment variable NOT_THERE is not set"),
     (LOCAL + "auth: {keys: [{env: A, value: b}]}", ":2: auth.keys[0]: needs exactly one of env, value and store"),
     (LOCAL + "auth: {keys: [{value: ''}]}", ":2: auth.keys[0]: the value is empty"),
-    (LOCAL + "auth: {mode: proxy_key}", ":2: auth: proxy_key needs keys, or LLM_LINK_API_KEY in the environment"),
+    (LOCAL + "auth: {mode: proxy_key}", ":2: auth: proxy_key needs keys, LLM_LINK_API_KEY in the environment, or"),
     (LOCAL + "auth: {keys: [{store: x}]}", ":2: auth.keys[0].store: "),
     (LOCAL + "store: {secret: {store: x}}", ":2: store.secret: the secret of the store cannot be in the store"),
     (LOCAL + "auth: {mode: open}", ":2: auth.mode: expected one of 'none', 'proxy_key' or 'client_key'"),

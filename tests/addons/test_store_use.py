@@ -252,3 +252,27 @@ def config_file(folder: Path) -> Path:
     path = folder / "for-the-store.yaml"
     path.write_text("store: {path: providers.db}\n")
     return path
+
+
+def test_a_changed_store_is_used_without_a_restart(tmp_path: Path) -> None:
+    upstream = Upstream(answer)
+    store = open_store(tmp_path / "providers.db", SECRET)
+    lab = make({"name": "lab", "base_url": f"{upstream.url}/v1"})
+    store.put(lab, SecretStr("sk-old-1234"))
+    document = {
+        "auth": {"mode": "none"},
+        "store": {"path": "providers.db"},
+        "upstreams": {"a": {"provider": "lab"}},
+    }
+    with proxy(tmp_path, document, environ=SECRET) as link:
+        assert httpx.post(f"{link.url}/v1/chat/completions", json=ASK, timeout=10).status_code == 200
+        store.put(lab, SecretStr("sk-new-1234"))
+        link.wait_log("the changed config is in use", 10)
+        assert httpx.post(f"{link.url}/v1/chat/completions", json=ASK, timeout=10).status_code == 200
+        good = store.path.read_text()
+        store.path.write_text(good.replace("sealed", "sealt").replace(upstream.url, "http://evil"))
+        link.wait_log("is damaged: it is not what was written", 10)
+        assert httpx.post(f"{link.url}/v1/chat/completions", json=ASK, timeout=10).status_code == 200
+    upstream.stop()
+    keys = [seen.headers["authorization"] for seen in upstream.seen]
+    assert keys == ["Bearer sk-old-1234", "Bearer sk-new-1234", "Bearer sk-new-1234"]
