@@ -366,7 +366,7 @@ class Exchange:
                 "credential": self._credential,
                 "owner": "" if self.memory is None else self.memory.owner,
             },
-            "replays": None if origin is None else {"flow": origin.flow, "id": origin.id},
+            "replays": None if origin is None else origin.record(),
             "attempts": [attempt.record(capture, self.began) for attempt in self.attempts],
             "warnings": [[loss.path, loss.code, loss.why] for loss in self.warnings],
             "rules": None if self.ruled is None else self.ruled.record(capture),

@@ -25,13 +25,19 @@ AS_IT_WAS = Order()
 
 class Origin(msgspec.Struct, frozen=True):
     """`flow`: the flow whose request it is; `id`: the request id of the exchange, "" where the flow was none of ours;
-    `owner`: whose turns were remembered; `credential`: where the client presented its key, "" where it had none."""
+    `owner`: whose turns were remembered; `credential`: where the client presented its key, "" where it had none;
+    `beside`: the flow that this one is compared with."""
 
     flow: str
     id: str = ""
     owner: str = ""
     credential: str = ""
     order: Order = AS_IT_WAS
+    beside: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"flow": self.flow, "id": self.id, "beside": self.beside, **msgspec.to_builtins(self.order)}
 
 
 def origin(flow: str, record: Mapping[str, Any] | None, order: Order = AS_IT_WAS) -> Origin:

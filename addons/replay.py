@@ -13,6 +13,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
+import msgspec
 from mitmproxy import ctx
 from mitmproxy.addons.clientplayback import ClientPlayback, MockServer, ReplayHandler
 from mitmproxy.exceptions import CommandError
@@ -26,7 +27,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from addons import recorder
 from addons.exchange import METADATA
 from addons.gateway import LinkLayer
-from addons.origin import AS_IT_WAS, Order, Origin, origin
+from addons.origin import Order, Origin, origin
 
 if TYPE_CHECKING:
     from addons.intake import Commands
@@ -126,18 +127,23 @@ class Playback:
         record = recorder.clear(flow)
         return self._origins.get(flow.id) or origin(flow.id, record)
 
-    def again(self, flow: HTTPFlow, order: Order = AS_IT_WAS) -> HTTPFlow:
-        """Replay a flow as one of its own, which is handed back. Raises `CommandError` where that cannot be."""
+    def again(self, flow: HTTPFlow, *orders: Order) -> list[HTTPFlow]:
+        """Replay a flow as new ones, which are handed back: one for each order; two are compared with each other.
+        Raises `CommandError` where that cannot be."""
         if self._stock is None:
             raise CommandError("nothing can be replayed here")
-        copy = _copy(flow)
-        if (why := self._stock.check(copy)) is not None:
-            raise CommandError(why)
-        self._origins[copy.id] = origin(flow.id, flow.metadata.get(METADATA), order)
+        copies = [_copy(flow) for _ in orders]
+        for copy in copies:
+            if (why := self._stock.check(copy)) is not None:
+                raise CommandError(why)
+        others = [copy.id for copy in reversed(copies)] if len(copies) == 2 else [""] * len(copies)
+        for copy, order, other in zip(copies, orders, others, strict=True):
+            found = origin(flow.id, flow.metadata.get(METADATA), order)
+            self._origins[copy.id] = msgspec.structs.replace(found, beside=other)
         if (view := ctx.master.addons.get("view")) is not None:
-            view.add([copy])
-        self._stock.start_replay([copy])
-        return copy
+            view.add(copies)
+        self._stock.start_replay(copies)
+        return copies
 
     async def _play(self, stock: ClientPlayback) -> None:
         while True:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mitmproxy.contentviews import Contentview
 
 from addons.views import conversation, diff, sides, stream, usage
-from addons.views.base import RecordView
+from addons.views.base import CompareView, RecordView
 
 VIEWS: tuple[Contentview, ...] = (
     RecordView("LLM Conversation", conversation.asked, conversation.answered, priority=2),
@@ -18,4 +18,5 @@ VIEWS: tuple[Contentview, ...] = (
     RecordView("LLM Diff", diff.requests, diff.answers),
     RecordView("LLM Stream", stream.timeline, stream.timeline),
     RecordView("LLM Usage", usage.usage, usage.usage),
+    CompareView(),
 )

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mitmproxy import http
+from mitmproxy import ctx, http
 from mitmproxy.contentviews import Contentview, Metadata
 
 from addons import surfaces
 from addons.exchange import METADATA
+from addons.views import beside
 from addons.views.record import Message, Shown, read
 
 Block = Callable[[Shown], str]
@@ -43,6 +44,37 @@ class RecordView(Contentview):
         flow = metadata.flow
         ours = isinstance(flow, http.HTTPFlow) and isinstance(flow.metadata.get(METADATA), dict)
         return self._priority if ours and isinstance(metadata.http_message, http.Message) else -1
+
+
+class CompareView(RecordView):
+    """An answer beside that of the flow that it is compared with, which has to be there."""
+
+    def __init__(self) -> None:
+        super().__init__("LLM Compare", lambda shown: "", lambda shown: "")
+
+    def prettify(self, data: bytes, metadata: Metadata) -> str:
+        """Raises `ValueError`."""
+        flow = metadata.flow
+        record = read(flow.metadata.get(METADATA) if flow is not None else None)
+        if record.replays is None or not record.replays.beside:
+            raise ValueError("nothing is compared with this flow: llm.compare FLOW TARGET TARGET does that")
+        view = ctx.master.addons.get("view")
+        other = view.get_by_id(record.replays.beside) if view is not None else None
+        if other is None:
+            raise ValueError("the flow that this one is compared with is not here any more")
+        if METADATA not in other.metadata:
+            return "the other answer is still to come"
+        beside_it = read(other.metadata[METADATA])
+        first, second = sorted((record, beside_it), key=lambda one: one.timings.started)
+        return beside.beside(first, second)
+
+    def render_priority(self, data: bytes, metadata: Metadata) -> float:
+        """Above all others on the answers that it is for."""
+        flow, message = metadata.flow, metadata.http_message
+        record = flow.metadata.get(METADATA) if flow is not None else None
+        replays = record.get("replays") if isinstance(record, dict) else None
+        compared = isinstance(replays, dict) and replays.get("beside")
+        return 3 if compared and isinstance(message, http.Response) else -1
 
 
 def shown(flow: http.HTTPFlow) -> Shown:

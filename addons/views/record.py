@@ -133,6 +133,17 @@ class Rules(Struct):
     reports: list[Report] = []
 
 
+class Replays(Struct):
+    """What a replay replays: a flow, and with which changes. `beside`: the flow that it is compared with."""
+
+    flow: str = ""
+    id: str = ""
+    beside: str = ""
+    target: str = ""
+    model: str = ""
+    policy: str = ""
+
+
 class Record(Struct):
     version: int = 1
     id: str = ""
@@ -149,6 +160,7 @@ class Record(Struct):
     cost: float | None = None  # US dollars
     conversation: Turn | None = None
     rules: Rules | None = None
+    replays: Replays | None = None
 
     @property
     def attempt(self) -> Attempt | None:

@@ -94,7 +94,8 @@ def test_a_replay_is_an_exchange_of_its_own_and_names_what_it_replays(web: Web) 
     flow = web.saved()[0]
     record = flow.metadata["llm_link"]
     assert record["id"] != first["id"] and first["replays"] is None
-    assert record["replays"] == {"flow": flow.id, "id": first["id"]}
+    unchanged = dict.fromkeys(("beside", "target", "model", "policy"), "")
+    assert record["replays"] == {"flow": flow.id, "id": first["id"], **unchanged}
     assert record["client"] == first["client"] and record["client"]["credential"] == "x-api-key"
     assert len(record["attempts"]) == 1 and record["status"] == 200
     assert KEY not in repr(flow.get_state()) and flow.request.headers["x-api-key"] == "***"
