@@ -18,10 +18,14 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from translators.codec import Traits
-from translators.model import ModelInfo
-
 from . import settings_yaml
+
+if __package__ == "addons":
+    from translators.codec import Traits
+    from translators.model import ModelInfo
+else:  # as a library, `llm_link.addons`: a `translators` at top level would be somebody else's
+    from ..translators.codec import Traits
+    from ..translators.model import ModelInfo
 
 FILE = Path(__file__).resolve().parent.parent / "configs" / "providers.yaml"
 
@@ -247,6 +251,40 @@ def load(path: Path = FILE) -> Catalogue:
 def catalogue() -> Catalogue:
     """The catalogue that comes with the program, read once."""
     return load()
+
+
+# ------------------------------------------------------------------------------------------------ for library users
+
+
+def list_providers() -> list[str]:
+    """The names of the providers, for `get_provider_info` and `--provider`."""
+    return list(catalogue().providers)
+
+
+def get_provider_info(name: str) -> Provider:
+    """What is known of a provider: `title`, `protocol` and `base_url` (its main door; `endpoints` are further ones),
+    `key_env` (the variables that may hold its key), `key_required`, `default_model`, `models`.
+
+    Raises `UnknownProvider`, a `KeyError`."""
+    provider = catalogue().providers.get(name)
+    if provider is None:
+        raise UnknownProvider(f"there is no provider {name!r}; there is {', '.join(catalogue().providers)}")
+    return provider
+
+
+def get_models(name: str) -> tuple[Model, ...]:
+    """The models of a provider: `id`, `title`, `context_window` and `max_output` in tokens (0: unknown), `tools`,
+    `vision`, `reasoning`, and `price` in US dollars for a million tokens, in and out (None: unknown).
+
+    Raises `UnknownProvider`, a `KeyError`. () where a provider has whatever its owner installed."""
+    return get_provider_info(name).models
+
+
+class UnknownProvider(KeyError):
+    """A name that no provider has; the text names those that there are."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,6 +3,7 @@ venv sees the libraries of this one through a path file, but not this one's own 
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -160,3 +161,20 @@ def test_constraints_pin_versions_only() -> None:
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*needed["dependencies"], *needed["optional-dependencies"]["dev"]]
     assert {w.split(">")[0] for w in wanted} <= set(names)
+
+
+def test_the_example_of_the_library_prints_what_it_says(installed: Installed, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "library.md").read_text("utf-8")
+    code, printed = re.findall(r"^```(?:python|text)\n(.*?)^```", text, re.M | re.S)
+    if installed.home == ROOT:  # nothing is installed: the folders are the packages
+        code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code.replace('llm_link.', '')}"
+    heavy = "print([name for name in ('mitmproxy', 'pydantic', 'httpx') if name in __import__('sys').modules])"
+    assert python_says(installed, f"{code}\n{heavy}", tmp_path) == f"{printed}[]"
+
+
+def test_a_translators_of_somebody_else_is_no_matter(installed: Installed, tmp_path: Path) -> None:
+    if installed.home == ROOT:
+        return
+    (tmp_path / "translators.py").write_text("raise RuntimeError('somebody else')")
+    code = "import llm_link.addons.catalog as c, llm_link.translators.offline; print(c.get_models('zhipu')[0].id)"
+    assert python_says(installed, code, tmp_path).startswith("glm-")
