@@ -16,12 +16,15 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from translators.model import Request
+
 from . import settings_yaml
 from .catalog import Provider, catalogue
 
 FILE = Path(__file__).resolve().parent.parent / "configs" / "apps.yaml"
 
 Quirk = Literal["images_null"]
+QUIRKS: dict[Quirk, str] = {"images_null": "ollama"}  # each with the protocol that it is about
 
 
 class Detect(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +58,12 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
+
+    def adapt(self, protocol: str, asked: Request) -> None:
+        """Marks the client's neutral request with how it wants its answer, where a quirk is about its protocol."""
+        for quirk in self.quirks:
+            if QUIRKS[quirk] == protocol:
+                asked.extra.setdefault(protocol, {})[quirk] = True
 
 
 class UnknownApp(Exception):

@@ -155,6 +155,8 @@ def _bridge(exchange: Exchange, target: Target, codec: Codec) -> Bridge:
     rules = exchange.ruled.transform() if exchange.ruled is not None else None
     if (not relay or exchange.rewritten is not None) and exchange.asked is None:
         exchange.asked = (service or client).parse_request(exchange.wire)
+        if exchange.app is not None and exchange.app.quirks and service is None:
+            exchange.app.adapt(client.NAME, exchange.asked)
     make = ServiceBridge if service is not None else KeptBridge if purpose == "stored" else Bridge
     return make(
         client,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from addons.apps import App
 from addons.choosing import Board
 from addons.credentials import MASKED, Taken, scrub
 from addons.marks import Marks
@@ -174,6 +175,7 @@ class Exchange:
         self.watched = False  # somebody will look at it
         self.showing = False  # a viewer will see it soon
         self.show_in = 0.2  # seconds from then
+        self.app: App | None = None  # the client's program, where it is known
         self.conversation: dict[str, Any] | None = None  # its place in one; {}: it has none
         self.wire = Wire("/")
         self.fields: Sequence[tuple[bytes, bytes]] = ()  # the client's header fields, redacted
@@ -363,6 +365,7 @@ class Exchange:
                 "purpose": self.surface.purpose,
                 "model": self.model,
                 "stream": self.stream,
+                "app": None if self.app is None else self.app.name,
                 "credential": self._credential,
                 "owner": "" if self.memory is None else self.memory.owner,
             },

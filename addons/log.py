@@ -94,6 +94,7 @@ def _facts(exchange: Exchange) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "id": exchange.seed.id,
         "protocol": exchange.codec.NAME,
+        "app": None if exchange.app is None else exchange.app.name,
         "model": exchange.model,
         "target": attempt.target.address if attempt is not None else None,
         "status": exchange.status,

@@ -15,6 +15,7 @@ import msgspec
 from mitmproxy import http
 
 from addons import credentials, replies, surfaces
+from addons.apps import detect
 from addons.choosing import Board
 from addons.credentials import Taken
 from addons.encoding import decode_request, too_large
@@ -83,6 +84,7 @@ class Opening:
         seed = Seed("".join(_ALPHABET[b & 31] for b in secrets.token_bytes(24)), int(time.time()))
         self._exchange = exchange = Exchange(settings, self._surface, codec, seed, taken, board, meters)
         exchange.router = router
+        exchange.app = detect(request.headers.get("x-client", "")[:100], request.headers.get("user-agent", "")[:200])
         self.ruled = exchange.ruled = None if rules is None else Ruled(rules, exchange, logger)
 
     @property

@@ -61,7 +61,7 @@ _DEFAULTS: dict[str, Rule] = {
 # Fields with others inside, each of which is a loss of its own.
 _NESTED = frozenset({"generationConfig", "toolConfig", "output_config"})
 # What says nothing that would be missed: the field with the default, or a mark that no client sent.
-_NOTHING: dict[str, Any] = {"speed": "standard", "generate": True}
+_NOTHING: dict[str, Any] = {"speed": "standard", "generate": True, "images_null": True}
 
 
 def unsaid(request: Request, target: str, title: str, shared: Mapping[str, Any] | None = None) -> Iterator[Loss]:

@@ -35,6 +35,7 @@ from .wire import (
     BOOLEAN,
     FORMAT,
     GENERATE,
+    IMAGES_NULL,
     INTEGER,
     LOADS,
     NAME,
@@ -332,5 +333,5 @@ def _extras(request: Request, losses: list[Loss], body: Json) -> None:
     """What only one protocol understands: Ollama's own goes back in, that of others has no place."""
     losses += unsaid(request, NAME, "Ollama")
     for name, value in request.extra.get(NAME, {}).items():
-        if name not in (GENERATE, LOADS):
+        if name not in (GENERATE, LOADS, IMAGES_NULL):
             body.setdefault(name, value)

@@ -35,7 +35,7 @@ from ..think import split_whole
 from .answer import Calls, image_of, message_of, reason_of, usage_of
 from .errors import error_of
 from .stream import decoder
-from .wire import ANSWER, GENERATE, LOADS, NAME, Json, WireAnswerMessage, encode, timestamp
+from .wire import ANSWER, GENERATE, IMAGES_NULL, LOADS, NAME, Json, WireAnswerMessage, encode, timestamp
 
 # ------------------------------------------------------------------------------------------------ wire to neutral
 
@@ -105,6 +105,7 @@ class Asked:
         self.thoughts = request.reasoning is None or request.reasoning.visible is not False
         self.logprobs = request.logprobs is not None
         self.loads = request.extra.get(NAME, {}).get(LOADS)
+        self.images_null = bool(request.extra.get(NAME, {}).get(IMAGES_NULL))
 
     def ending(self, reason: Reason, usage: Usage | None) -> Json:
         """The fields of a last line. How long it took is not known here: 1 ns, since clients divide by it."""
@@ -173,8 +174,8 @@ def said(
     if wants.generate:
         return {"response": content, **more, **({"image": images[0]} if images else {})}
     message: Json = {"role": "assistant", "content": content, **more}
-    if images:
-        message["images"] = list(images)
+    if images or wants.images_null:
+        message["images"] = list(images) or None
     if calls:
         message["tool_calls"] = list(calls)
     return {"message": message}

@@ -15,6 +15,7 @@ from msgspec import Raw, Struct
 NAME = "ollama"
 GENERATE = "generate"  # in a request's extra: the client spoke to /api/generate, and is answered in its shape
 LOADS = "loads"  # there too: nothing was said, the model shall be loaded ("load") or forgotten ("unload")
+IMAGES_NULL = "images_null"  # there too: the client wants `images` in every message, null where there are none
 
 encode = msgspec.json.Encoder().encode
 Json = dict[str, Any]
