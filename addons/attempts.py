@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 from mitmproxy import http
+from pydantic import SecretStr
 
 from addons import credentials, params
 from addons.credentials import scrub
@@ -30,6 +31,8 @@ from translators.service import KeptBridge, ServiceBridge, relays
 _UNANSWERED = frozenset(("disconnected", "timeout", "not_built"))
 # Errors after which another key of the same upstream may do.
 _KEY_FAULTS = frozenset(("auth", "permission", "billing"))
+
+VIAS: dict[str, Literal["http", "tcp"]] = {"http": "http", "socks5": "tcp", "socks5h": "tcp"}  # see `egress.VIA`
 
 _SERVICES = {"count_tokens": "counting tokens", "embed": "embeddings"}
 # Requests that `params` leave alone: they do not hold the fields that an answer is asked for with.
@@ -118,9 +121,6 @@ def _free_at(attempt: Attempt, tries: int) -> float:
 def _prepare(exchange: Exchange, target: Target) -> Outgoing | Reply:
     upstream = target.upstream
     codec = CODECS[upstream.protocol]
-    if upstream.proxy is not None and upstream.proxy.scheme != "http":
-        message = f"upstream {upstream.name!r} has a {upstream.proxy.scheme} proxy, which is not built yet"
-        raise BadRequest(message, status=501, kind="not_built")
     bridge = _bridge(exchange, target, codec)
     if bridge.idle:
         exchange.attempts.append(Attempt(target, bridge, None, Capture(0)))
@@ -198,12 +198,18 @@ def _outgoing(exchange: Exchange, target: Target, codec: Codec, bridge: Bridge) 
         timeout.first_byte,
         timeout.idle,
         timeout.total,
-        _via(upstream.proxy),
+        *_via(upstream.proxy),
     )
 
 
-def _via(proxy: Proxy | None) -> tuple[Literal["http"], tuple[str, int]] | None:
-    return None if proxy is None else ("http", (proxy.host, proxy.port))
+_Via = tuple[Literal["http", "tcp"], tuple[str, int]]
+
+
+def _via(proxy: Proxy | None) -> tuple[_Via | None, SecretStr | None]:
+    """Kind and address of the egress proxy, and what it is told at once; an HTTP proxy is logged in to by `link`."""
+    if proxy is None:
+        return None, None
+    return (VIAS[proxy.scheme], (proxy.host, proxy.port)), proxy.login
 
 
 def _headers(exchange: Exchange, target: Target, codec: Codec, bridge: Bridge) -> tuple[tuple[bytes, bytes], ...]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from pydantic import SecretStr
 
 from addons.apps import App
 from addons.choosing import Board
@@ -64,7 +65,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     first_byte_timeout: float
     idle_timeout: float
     total_timeout: float
-    via: tuple[Literal["http"], tuple[str, int]] | None = None  # an egress proxy: its scheme and address
+    via: tuple[Literal["http", "tcp"], tuple[str, int]] | None = None  # an egress proxy: its kind and address
+    login: SecretStr | None = None  # what a SOCKS proxy is told, user:password
 
 
 class Capture:

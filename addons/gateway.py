@@ -32,7 +32,9 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._http1 import Http1Server
+from mitmproxy.proxy.tunnel import TunnelLayer
 
+from addons import egress
 from addons.holding import Nudge, killed
 from addons.http_stream import Commands, LinkStream, Tick
 
@@ -230,9 +232,10 @@ class LinkLayer(HttpLayer):
         """Let those who wait for a connection know that it takes too long. mitmproxy may never say so: where the peer
         resets a connection at once, the task that makes it dies of an assertion."""
         waiting = self.waiting_for_establishment.pop(connection, [])
+        outer = self._outer(connection)
         self.connections.pop(connection, None)
-        self._abandoned.add(connection)
-        yield commands.CloseConnection(connection)
+        self._abandoned.add(outer)
+        yield commands.CloseConnection(outer)
         for command in waiting:
             stream = self.command_sources.pop(command)
             yield from self.event_to_child(stream, GetHttpConnectionCompleted(command, (None, "timed out")))
@@ -245,11 +248,34 @@ class LinkLayer(HttpLayer):
         """Also note which connection the stream waits for, so that its deadline can end the wait."""
         self._forget()
         stream = self.command_sources.get(event)
-        yield from super().get_connection(event, reuse=reuse)
+        if event.via and event.via[0] == egress.VIA and not (reuse and self._has(event)):
+            yield from self._through_socks(event)
+        else:
+            yield from super().get_connection(event, reuse=reuse)
         if isinstance(stream, LinkStream):
             for connection, waiting in self.waiting_for_establishment.items():
                 if event in waiting:
                     self._connecting[stream.stream_id] = connection
+
+    def _has(self, event: GetHttpConnection) -> bool:
+        """Whether mitmproxy finds a connection to use, or to wait for."""
+        multiplexed = self.context.client.alpn == b"h2"
+        return any(
+            event.connection_spec_matches(one)
+            and (
+                one in self.waiting_for_establishment
+                or one.error
+                or (one.connected and (one.alpn == b"h2" or not multiplexed))
+            )
+            for one in self.connections
+        )
+
+    def _through_socks(self, event: GetHttpConnection) -> Commands:
+        context = self.context.fork()
+        stack = egress.stack_for(context, event)
+        self.connections[context.server] = stack[0]
+        self.waiting_for_establishment[context.server].append(event)
+        yield from self.event_to_child(stack[0], events.Start())
 
     def _forget(self) -> None:
         """Let go of connections that are over. mitmproxy keeps them as long as the client's, and answers for one that
@@ -267,6 +293,14 @@ class LinkLayer(HttpLayer):
 
     def abandon(self, connection: Connection) -> Commands:
         """Give up a connection whose answer is not wanted any more; what it still says is dropped."""
-        self._abandoned.add(connection)  # also where it is closing: the news of that may still be on its way
-        if connection.state is not ConnectionState.CLOSED:
-            yield commands.CloseConnection(connection)
+        outer = self._outer(connection)
+        if outer is not connection:  # nobody tells us of its end
+            self.connections.pop(connection, None)
+        self._abandoned.add(outer)  # also where it is closing: the news of that may still be on its way
+        if outer.state is not ConnectionState.CLOSED:
+            yield commands.CloseConnection(outer)
+
+    def _outer(self, connection: Connection) -> Connection:
+        """The connection to the egress proxy that this one leads through, or itself."""
+        first = self.connections.get(connection)
+        return first.tunnel_connection if isinstance(first, TunnelLayer) else connection

@@ -16,7 +16,6 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
     DropStream,
     ErrorCode,
-    GetHttpConnection,
     HttpErrorHook,
     RequestData,
     RequestEndOfMessage,
@@ -31,6 +30,7 @@ from mitmproxy.proxy.layers.http import (
 )
 
 from addons import attempts, messages, replies
+from addons.egress import Ask
 from addons.encoding import Decompressor, TooLarge, decompressor
 from addons.exchange import Attempt, Outgoing, Reply, Wait
 from addons.holding import Holding, Nudge, killed
@@ -132,7 +132,7 @@ class LinkStream(Holding):
         self.attempt_at = time.monotonic()
         if out.connect_timeout:
             yield from self.parent.arm(self.stream_id, self.attempt_at + out.connect_timeout)
-        connection, error = yield GetHttpConnection((out.host, out.port), out.scheme == "https", out.via, "tcp")
+        connection, error = yield Ask((out.host, out.port), out.scheme == "https", out.via, "tcp", out.login)
         self.parent.disarm(self.stream_id)
         if self.client_left:  # mitmproxy then gives up the connection, which says nothing of the target
             self.link.cancelled(self.flow, self.exchange)

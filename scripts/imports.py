@@ -21,7 +21,7 @@ WITH_MITMPROXY = {
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling"),
     *("holding", "steering"),
-    "listeners",
+    *("listeners", "egress"),
     "control_stream",
 }
 # Those that carry an exchange through the bridge.
