@@ -155,10 +155,18 @@ def admit(taken: Taken, settings: Settings, *, host: str | None, origin: str | N
         raise BadRequest("the request carries several credentials that differ; send one", kind="invalid_request")
     if settings.auth.mode == "proxy_key":
         return _required(values, settings.auth.keys, settings.auth.issued)
-    if origin is not None and not _own_origin(origin, settings.cors.origins):
+    if origin is not None and not own_origin(origin, settings.cors.origins):
         raise BadRequest("requests from this web origin are not accepted (cors.origins)", status=403, kind="permission")
     if host is not None and not own_host(host, settings.host):
         raise BadRequest("this Host is not the address of this server", status=403, kind="permission")
+    return None
+
+
+def admit_passing(taken: Taken, settings: Settings) -> ClientKey | None:
+    """The same for a request that was meant for a provider itself: any key of the client's stands for one of ours.
+    Raises `BadRequest` where one is required and it has none."""
+    if settings.auth.mode == "proxy_key" and not taken.presented:
+        raise BadRequest("an API key is required", status=401, kind="auth")
     return None
 
 
@@ -196,7 +204,7 @@ def _issued(given: str, issued: Issued) -> ClientKey | None:
     return ClientKey(_UNKNOWN, key.label or key.id, key.models, rate, key.id)
 
 
-def _own_origin(origin: str, allowed: Sequence[str]) -> bool:
+def own_origin(origin: str, allowed: Sequence[str]) -> bool:
     text = origin.strip().lower()
     if text in allowed or text.startswith(_LOCAL_SCHEMES):
         return True

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import h2.events
 from mitmproxy import http
 from mitmproxy.connection import Connection, ConnectionState, Server
 from mitmproxy.net.http import http1
@@ -23,15 +26,18 @@ from mitmproxy.proxy.layers.http import (
     GetHttpConnectionCompleted,
     HttpLayer,
     HTTPMode,
+    HttpStream,
     ReceiveHttp,
     RegisterHttpConnection,
     RequestEndOfMessage,
+    RequestHeaders,
     ResponseData,
     ResponseHeaders,
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._http1 import Http1Server
+from mitmproxy.proxy.layers.http._http2 import Http2Server
 from mitmproxy.proxy.tunnel import TunnelLayer
 
 from addons import egress
@@ -39,6 +45,7 @@ from addons.holding import Nudge, killed
 from addons.http_stream import Commands, LinkStream, Tick
 
 if TYPE_CHECKING:
+    from addons.catalog import Provider
     from addons.link import Link
 
 _RARE = (events.Wakeup, events.Start, events.ConnectionClosed, Nudge)
@@ -110,6 +117,24 @@ class LinkServer(Http1Server):
         self.state = self.done
 
 
+class LinkServer2(Http2Server):
+    """The client's side of HTTP/2, which lets us see the head of a request before its stream is made."""
+
+    request: http.Request | None = None
+
+    def handle_h2_event(self, event: h2.events.Event) -> Generator[commands.Command, Any, bool]:
+        inner = super().handle_h2_event(event)
+        reply = None
+        while True:
+            try:
+                command = inner.send(reply)
+            except StopIteration as over:
+                return bool(over.value)
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, RequestHeaders):
+                self.request = command.event.request
+            reply = yield command
+
+
 def _plain(status: int, message: str) -> bytes:
     headers = {"content-type": "text/plain; charset=utf-8", "connection": "close"}
     return http1.assemble_response(http.Response.make(status, message.encode() + b"\n", headers))
@@ -145,11 +170,13 @@ def _receive(pieces: list[ResponseData]) -> ReceiveHttp:
 
 
 class LinkLayer(HttpLayer):
-    """mitmproxy's HTTP layer with our streams, deadlines, and connections that were given up."""
+    """mitmproxy's HTTP layer with our streams, deadlines, and connections that were given up.
 
-    def __init__(self, context: Context, mode: HTTPMode, link: Link) -> None:
+    `provider`: whose host the client believes to talk to; requests that are for it alone get mitmproxy's own stream."""
+
+    def __init__(self, context: Context, mode: HTTPMode, link: Link, provider: Provider | None = None) -> None:
         super().__init__(context, mode)
-        self.link = link
+        self.link, self.provider = link, provider
         self._deadlines: dict[int, float] = {}
         self._wakeups: dict[commands.RequestWakeup, float] = {}
         self._connecting: dict[int, Connection] = {}
@@ -162,8 +189,11 @@ class LinkLayer(HttpLayer):
         return super()._handle_event(event)  # no generator of ours around the hot path
 
     def _handle_special(self, event: events.Event) -> Commands:
-        if isinstance(event, events.Start) and self.context.client.alpn not in (b"h2", b"h3"):
-            self.connections.setdefault(self.context.client, LinkServer(self.context.fork()))
+        client = self.context.client
+        if isinstance(event, events.Start) and client.alpn not in (b"h2", b"h3"):
+            self.connections.setdefault(client, LinkServer(self.context.fork()))
+        elif isinstance(event, events.Start) and client.alpn == b"h2" and self.provider is not None:
+            self.connections.setdefault(client, LinkServer2(self.context.fork()))
         if isinstance(event, events.Wakeup) and event.command in self._wakeups:
             del self._wakeups[event.command]
             self.command_sources.pop(event.command, None)
@@ -185,8 +215,16 @@ class LinkLayer(HttpLayer):
         return super().event_to_child(child, event)
 
     def make_stream(self, stream_id: int) -> Commands:
-        self.streams[stream_id] = LinkStream(self.context.fork(), stream_id, self)
+        kind = HttpStream if self._for_the_host() else partial(LinkStream, parent=self)
+        self.streams[stream_id] = kind(self.context.fork(), stream_id)
         yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+    def _for_the_host(self) -> bool:
+        """Whether the request whose head has come passes as it is."""
+        server = self.connections[self.context.client]
+        if self.provider is None or not isinstance(server, LinkServer | LinkServer2) or server.request is None:
+            return False
+        return self.link.intercepting.surface(self.provider, server.request) is None
 
     # ---- deadlines
 

@@ -65,11 +65,13 @@ class Intake(ControlStream):
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
         self.taken = self.link.take(event.request, event.replay_flow)
-        self.controls = event.replay_flow is None and self.asks_control(event)
+        meant_for_us = self.parent.provider is None
+        self.controls = meant_for_us and event.replay_flow is None and self.asks_control(event)
         yield from self.telling(super().state_wait_for_request_headers(event))
-        client = self.context.client  # the client talks to us, not to the reverse target
-        self.flow.request.data.host, self.flow.request.data.port = client.sockname[:2]
-        self.flow.request.data.scheme = b"https" if client.tls else b"http"
+        if meant_for_us:
+            client = self.context.client  # which does not talk to the reverse target
+            self.flow.request.data.host, self.flow.request.data.port = client.sockname[:2]
+            self.flow.request.data.scheme = b"https" if client.tls else b"http"
         if self.controls:
             self.to_control()
 

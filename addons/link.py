@@ -26,6 +26,7 @@ from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers import modes, tls
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
+from mitmproxy.tls import TlsData
 
 from addons import attempts, credentials, leash, log
 from addons.choosing import Board
@@ -34,6 +35,7 @@ from addons.control.door import Call, Door
 from addons.credentials import Taken
 from addons.exchange import Exchange, Reply
 from addons.gateway import LinkLayer
+from addons.intercepting import Intercepting, check_open, intercepts, serves_peer
 from addons.keeping import Keeping
 from addons.listeners import Listeners
 from addons.memory import TurnMemory
@@ -85,6 +87,7 @@ class Link:
             self._board, self._live, self._load, lambda settings: self.rules.use(settings.rules)
         )
         self._door = Door(self.running_now)
+        self.intercepting = Intercepting(self)
 
     # ------------------------------------------------------------------------------------------ mitmproxy's hooks
 
@@ -101,8 +104,9 @@ class Link:
         self.playback = Playback(self)
 
     def configure(self, updated: set[str]) -> None:
-        if not updated & {"llm_link_config", "llm_link_policy", "llm_link_protocol", "mode"}:
+        if not updated & {"llm_link_config", "llm_link_policy", "llm_link_protocol", "mode", "proxyauth"}:
             return
+        check_open()
         try:
             self.running_now.start()
         except SettingsError as error:
@@ -134,7 +138,7 @@ class Link:
 
     def client_connected(self, client: Client) -> Awaitable[None] | None:
         peer = client.peername[0] if client.peername else ""
-        if not credentials.serves(peer, _named_host(client.proxy_mode)):
+        if not serves_peer(client, _named_host(client.proxy_mode)):
             client.error = "only loopback peers are served; name a host to listen on to serve others"
             logger.warning("closed a connection from %s: %s", peer, client.error)
         return None if _started() else _starting()
@@ -151,12 +155,17 @@ class Link:
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         layers = nextlayer.context.layers
-        if nextlayer.layer is not None or not layers or not isinstance(layers[0], modes.ReverseProxy):
+        if nextlayer.layer is not None or not layers:
             return
-        if len(layers) == 1 and starts_like_tls_record(nextlayer.data_client()):
+        if not isinstance(layers[0], modes.ReverseProxy):
+            self.intercepting.next_layer(nextlayer)
+        elif len(layers) == 1 and starts_like_tls_record(nextlayer.data_client()):
             nextlayer.layer = tls.ClientTLSLayer(nextlayer.context)
         elif len(layers) == 1 or (len(layers) == 2 and isinstance(layers[1], tls.ClientTLSLayer)):
             nextlayer.layer = LinkLayer(nextlayer.context, HTTPMode.transparent, self)
+
+    def tls_failed_client(self, data: TlsData) -> None:
+        self.intercepting.tls_failed_client(data)
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         """An upstream is reached through its egress proxy: log in there, where that is asked for."""
@@ -187,6 +196,9 @@ class Link:
         io = handler.transports.get(client) if handler is not None else None
         return io is not None and io.writer is not None and io.writer.transport.get_write_buffer_size() > 0
 
+    def own_origin(self, origin: str) -> bool:
+        return credentials.own_origin(origin, self.settings.cors.origins)
+
     # ------------------------------------------------------------------------------------------ settings
 
     @property
@@ -214,9 +226,11 @@ class Link:
             reverse=_reverse(ctx.options.mode),
             protocol=ctx.options.llm_link_protocol,
             changes=changes,
+            passing=intercepts(ctx.options.mode),
         )
         host = self._host()
-        check_reachable(host, settings)
+        if not ctx.options.proxyauth:
+            check_reachable(host, settings)
         return settings.served_on(host)
 
     def _host(self) -> str | None:
@@ -318,7 +332,11 @@ class Link:
 
     def opening(self, flow: http.HTTPFlow, taken: Taken) -> Opening:
         """A request whose body is here, before anything is done with it."""
-        rules, space = self.rules.current(), self.running_now.at(flow.request.path)
+        rules = self.rules.current()
+        if not isinstance(flow.client_conn.proxy_mode, ReverseMode) and (at := self.intercepting.at(flow)) is not None:
+            surface, settings, router = at
+            return Opening(flow, taken, settings, router, self._board, self._meters, rules, meant=surface)
+        space = self.running_now.at(flow.request.path)
         return Opening(flow, taken, space.settings, space.router, self._board, self._meters, rules, space.name)
 
     def opened(self, flow: http.HTTPFlow, opening: Opening) -> Exchange | Reply:

@@ -26,6 +26,7 @@ from addons.routing import Route, Router
 from addons.ruleset import Ruled, Ruleset, Steps, Waiting
 from addons.settings import Settings
 from addons.settings_model import Rate
+from addons.surfaces import Surface
 from translators import CODECS
 from translators.body import top_level, typed
 from translators.codec import Seed, Wire
@@ -73,13 +74,16 @@ class Opening:
         meters: Meters,
         rules: Ruleset | None = None,
         namespace: str = "default",
+        meant: Surface | None = None,
     ) -> None:
+        """`meant`: what it is for the provider that the client believes to talk to."""
         self._namespace = namespace  # whose settings these are
         if taken.origin is not None and taken.origin.order.policy:
             settings = dataclasses.replace(settings, policy=taken.origin.order.policy)
         self._flow, self._settings, self._router, self.taken = flow, settings, router, taken
         request = flow.request
-        self._surface = surfaces.find(request.method, _escaped(request.path), request.headers)
+        self._passing = meant is not None
+        self._surface = meant or surfaces.find(request.method, _escaped(request.path), request.headers)
         codec = CODECS[self._surface.protocol]
         seed = Seed("".join(_ALPHABET[b & 31] for b in secrets.token_bytes(24)), int(time.time()))
         self._exchange = exchange = Exchange(settings, self._surface, codec, seed, taken, board, meters)
@@ -175,6 +179,8 @@ class Opening:
             raise refusal_of(purpose, request.method, _escaped(request.path).partition("?")[0][:200])
 
     def _admit(self) -> credentials.ClientKey | None:
+        if self._passing:
+            return credentials.admit_passing(self._exchange.taken, self._settings)
         headers = self._flow.request.headers
         host, origin = headers.get("host"), headers.get("origin")
         return credentials.admit(self._exchange.taken, self._settings, host=host, origin=origin)

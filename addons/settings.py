@@ -139,16 +139,18 @@ def load(
     serve: Mapping[str, object] | None = None,
     cwd: Path | None = None,
     changes: Changes | None = None,
+    passing: bool = False,
 ) -> Settings:
     """The settings of a file (None: no file), the environment and what else was said. Raises `SettingsError`.
 
     `policy`, `protocol`: the mitmproxy options; `reverse`: the reverse target; `serve`: the flags of `llm-link serve`,
-    by default out of `LLM_LINK_SERVE`; `changes`: what the control surface has set."""
+    by default out of `LLM_LINK_SERVE`; `changes`: what the control surface has set; `passing`: there may be no
+    upstream, since clients say themselves where they want to go."""
     flags = Serve.read(serve, environ)
     file = document = settings_yaml.read(path) if path else Document()
     folder = path.parent if path else cwd or Path.cwd()
     stored = Stored(document.values.get("store"), folder, environ)
-    document = lay_over(document, environ, flags, policy, reverse, protocol, stored)
+    document = lay_over(document, environ, flags, policy, reverse, protocol, stored, passing)
     document = lay_changes(document, changes or {})
     report = Report(document, environ, stored)
     settings = _Build(check(document), report, path, cwd or Path.cwd()).settings(flags)

@@ -99,8 +99,10 @@ def lay_over(
     reverse: Reverse | None,
     protocol: str,
     stored: Stored,
+    passing: bool = False,
 ) -> Document:
-    """The document with what was said elsewhere. Raises `SettingsError` where there is nothing to call."""
+    """The document with what was said elsewhere. Raises `SettingsError` where there is nothing to call, unless clients
+    are `passing` on their way to a provider."""
     over = _Overlay(document, environ)
     over.simple(serve, policy)
     named = over.upstreams()  # by the file itself
@@ -112,8 +114,10 @@ def lay_over(
         over.from_preset(serve)
     elif not named and reverse is not None:
         over.from_reverse(reverse, protocol)
-    elif not named:
+    elif not named and not passing:
         raise SettingsError([document.problem((), NOTHING)])
+    if not over.upstreams():
+        return over.document()
     over.rest_of_flags(serve)
     if not named:
         over.default_auth(stored)

@@ -19,7 +19,7 @@ FOLDERS = ("addons", "scripts", "translators")
 # The modules of addons/ that touch mitmproxy.
 WITH_MITMPROXY = {
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
-    *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling"),
+    *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
     *("holding", "steering"),
     *("listeners", "egress"),
     "control_stream",

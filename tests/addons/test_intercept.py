@@ -1,339 +1,247 @@
-"""Stop it, change it, let it go: requests and answers held by mitmproxy's filter, streams held by us, all of it in a
-real mitmweb, by its API."""
+"""Clients whose address cannot be changed: through a proxy that they know of, with its certificate, to official hosts.
+
+The hosts lead to stubs on loopback: where a request leaves for one, a script of the test turns the connection there.
+"""
 
 from __future__ import annotations
 
-import gzip
 import json
+import socket
+import ssl
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
 
-import brotli
+import anthropic
 import httpx
+import openai
 import pytest
-import zstandard
+from mitmproxy.certs import CertStore
 
-from tests.harness import Conn, Proxy, Seen, Upstream, config
-from tests.mitmweb import Flow, Web, ended, mitmweb, until
+from tests.harness import Conn, Proxy, Script, Seen, Upstream, clean_environ, free_port, proxy
+from tests.rulebook import echo, speaking
 
-ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
-OPERATOR = "stopped by the operator"
-
-
-def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return f"data: {json.dumps({'id': 'c', 'object': 'chat.completion.chunk', 'created': 1, 'choices': [choice]})}\n\n"
+ASK = {"model": "claude-x", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
 
 
-class Model:
-    """Says Hello; a stream stops after the first word until it is let go. `pour`: bytes of text after it."""
+class TlsHost(Upstream):
+    """An upstream behind TLS, with a certificate for any name."""
 
-    def __init__(self) -> None:
-        self.reset()
+    def __init__(self, script: Script, folder: Path) -> None:
+        store = CertStore.from_store(folder, "host", 2048)
+        entry = store.get_cert("example.com", [])
+        chain = folder / "chain.pem"
+        assert entry.privatekey is not None
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    def reset(self) -> None:
-        self.go, self.pour, self.poured, self.hang = threading.Event(), 0, 0, False
+        key = entry.privatekey.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        chain.write_bytes(key + entry.cert.to_pem())
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(chain)
+        super().__init__(script)
 
-    def __call__(self, conn: Conn, seen: Seen) -> None:
-        if self.hang:
-            self.go.wait(20)
-        if not seen.json.get("stream"):
-            text = json.dumps(seen.json["messages"][-1]["content"])
-            choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-            conn.json({"id": "c", "object": "chat.completion", "created": 1, "model": "x", "choices": [choice]})
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            wrapped = self._tls.wrap_socket(sock, server_side=True)
+        except OSError:
             return
-        conn.stream()
-        conn.chunk(chunk({"role": "assistant", "content": "Hel"}))
-        self.go.wait(20)
-        while self.poured < self.pour:
-            conn.chunk(chunk({"content": "x" * 60_000}))
-            self.poured += 60_000
-        conn.chunk(chunk({"content": "lo"}) + chunk({}, "stop") + "data: [DONE]\n\n")
-        conn.end()
+        super()._serve(wrapped)
+
+
+TURN = """
+def server_connect(data):
+    if data.server.address and data.server.address[1] == 443:
+        data.server.address = ("127.0.0.1", %d)
+"""
+
+
+def official(conn: Conn, seen: Seen) -> None:
+    """What stands in for the official hosts: says what it got."""
+    if "/v1/messages" in seen.path and "batches" not in seen.path:
+        speaking("anthropic", echo)(conn, seen)
+    else:
+        body = seen.body.decode()
+        conn.json({"at": seen.path, "host": seen.headers["host"], "key": seen.headers.get("x-api-key"), "body": body})
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return Model()
-
-
-@pytest.fixture(scope="module")
-def upstream(model: Model) -> Iterator[Upstream]:
-    server = Upstream(model)
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsHost]:
+    server = TlsHost(official, tmp_path_factory.mktemp("host"))
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Web]:
-    settings = config(upstream, keepalive=0.2)
-    settings["models"]["other"] = "u0/another"
-    settings["upstreams"]["u0"]["timeout"] = {"idle": 0.5, "total": 1.5}
-    with mitmweb(tmp_path_factory.mktemp("web"), settings) as web:
-        yield web
+def upstream() -> Iterator[Upstream]:
+    server = Upstream(speaking("openai-chat", echo))
+    yield server
+    server.stop()
 
 
-@pytest.fixture
-def web(shared: Web, upstream: Upstream, model: Model) -> Iterator[Web]:
-    shared.options(intercept=None)
-    shared.clear()
-    upstream.seen.clear()
-    upstream.gone.clear()
-    model.reset()
-    yield shared
-    model.go.set()
+def turned(folder: Path, host: TlsHost) -> tuple[str, ...]:
+    script = folder / "turn.py"
+    script.write_text(TURN % host.port, "utf-8")
+    return "-s", str(script), "--set", "ssl_insecure=true"
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
+@pytest.fixture(scope="module")
+def link(tmp_path_factory: pytest.TempPathFactory, host: TlsHost, upstream: Upstream) -> Iterator[Proxy]:
+    """With a config: claude-* goes to an upstream of another protocol."""
+    folder = tmp_path_factory.mktemp("link")
+    settings = {
+        "auth": {"mode": "proxy_key", "keys": [{"value": "of-the-house"}]},
+        "upstreams": {"u": {"protocol": "openai-chat", "base_url": upstream.url + "/v1", "api_key": {"value": "k-u"}}},
+        "models": {"claude-*": "u/other", "gpt-*": "u/other"},
+    }
+    with proxy(folder, settings, mode="regular", arguments=turned(folder, host)) as running:
+        yield running
 
 
-def ask(link: Proxy, path: str = "/v1/messages", **more: Any) -> httpx.Response:
-    return httpx.post(f"{link.url}{path}", json={**ASK, **more}, timeout=20)
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory, host: TlsHost) -> Iterator[Proxy]:
+    """Without a config."""
+    folder = tmp_path_factory.mktemp("bare")
+    with proxy(folder, mode="regular", arguments=turned(folder, host)) as running:
+        yield running
 
 
-def stopped(web: Web) -> Flow:
-    return web.flow(when=lambda flow: flow["intercepted"])
+def trust(link: Proxy) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=link.log_path.parent / "mitmproxy" / "mitmproxy-ca-cert.pem")
 
 
-def resume(web: Web, flow: Flow) -> None:
-    web.call("POST", f"/flows/{flow['id']}/resume")
+class OnlyTwo(ssl.SSLContext):
+    """httpx offers HTTP/1.1 first to whom it reaches through a proxy, and then gets that."""
+
+    def set_alpn_protocols(self, protocols: object) -> None:
+        super().set_alpn_protocols(["h2"])
 
 
-def edit(web: Web, flow: Flow, message: str, content: str) -> None:
-    web.call("PUT", f"/flows/{flow['id']}", json={message: {"content": content}})
+def client(link: Proxy, *, http2: bool = False) -> httpx.Client:
+    context = trust(link)
+    if http2:
+        context = OnlyTwo(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(link.log_path.parent / "mitmproxy" / "mitmproxy-ca-cert.pem")
+    return httpx.Client(proxy=link.url, verify=context, http2=http2, timeout=10)
 
 
-# ------------------------------------------------------------------------------------------ requests
-
-
-def test_a_request_is_stopped_before_translation_and_edited_as_the_clients_own(
-    web: Web, upstream: Upstream, pool: ThreadPoolExecutor
+def test_the_official_sdk_with_nothing_but_a_proxy(
+    link: Proxy, upstream: Upstream, host: TlsHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    web.options(intercept="~q")
-    answer = pool.submit(ask, web.link)
-    flow = stopped(web)
-    assert not upstream.seen and json.loads(web.body(flow)) == ASK
-    body = {**ASK, "model": "other", "messages": [{"role": "user", "content": "Grüß Gott"}]}
-    edit(web, flow, "request", json.dumps(body, ensure_ascii=False))
-    resume(web, flow)
-    assert "Grüß Gott" in json.loads(answer.result().json()["content"][0]["text"])
-    assert upstream.seen[0].json["model"] == "another"
-    assert answer.result().headers["x-llm-link-upstream"] == "u0/another"
+    """Translated to another protocol, with no base URL changed: environment variables are all that it is told."""
+    monkeypatch.setenv("HTTPS_PROXY", link.url)
+    monkeypatch.setenv("SSL_CERT_FILE", str(link.log_path.parent / "mitmproxy" / "mitmproxy-ca-cert.pem"))
+    before = len(host.seen)
+    with anthropic.Anthropic(api_key="sk-ant-the-clients-own") as sdk:
+        assert sdk.base_url.host == "api.anthropic.com"
+        whole = sdk.messages.create(model="claude-x", max_tokens=50, messages=[{"role": "user", "content": "Hi"}])
+        assert whole.content[0].type == "text" and whole.content[0].text == "you said Hi"
+        messages = [{"role": "user", "content": "Ho"}]
+        with sdk.messages.stream(model="claude-x", max_tokens=50, messages=messages) as stream:  # type: ignore[arg-type]
+            assert stream.get_final_text() == "you said Ho"
+    seen = upstream.seen[-1]
+    assert seen.path == "/v1/chat/completions" and seen.json["model"] == "other"
+    assert seen.headers["authorization"] == "Bearer k-u"
+    assert "the-clients-own" not in str(seen.headers) and len(host.seen) == before
+    with openai.OpenAI(api_key="sk-the-clients-own") as sdk2:
+        answer = sdk2.responses.create(model="gpt-x", input="Hi")
+        assert answer.output_text == "you said Hi"
 
 
-CODINGS = {"gzip": gzip.compress, "br": brotli.compress, "zstd": zstandard.compress}
+def test_http_2_clients(link: Proxy, upstream: Upstream) -> None:
+    with client(link, http2=True) as http:
+        for url, body in (
+            ("https://api.anthropic.com/v1/messages", ASK),
+            ("https://openrouter.ai/api/v1/chat/completions", ASK),
+        ):
+            answer = http.post(url, json=body, headers={"x-api-key": "k"})
+            assert answer.http_version == "HTTP/2" and "you said Hi" in answer.text, answer.text
+            assert answer.headers["x-llm-link-upstream"] == "u/other"
+        passed = http.get("https://api.anthropic.com/api/oauth/profile", headers={"x-api-key": "mine"})
+        assert passed.json() | {"body": ""} == {
+            "at": "/api/oauth/profile", "host": "api.anthropic.com", "key": "mine", "body": "",
+        }  # fmt: skip
 
 
-@pytest.mark.parametrize("coding", list(CODINGS))
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
-def test_an_edited_body_keeps_its_content_encoding(
-    web: Web, upstream: Upstream, pool: ThreadPoolExecutor, coding: str, path: str
-) -> None:
-    web.options(intercept="~q")
-    packed = CODINGS[coding](json.dumps(ASK).encode())
-    headers = {"content-encoding": coding, "content-type": "application/json"}
-    answer = pool.submit(httpx.post, web.link.url + path, content=packed, headers=headers, timeout=20)
-    flow = stopped(web)
-    edit(web, flow, "request", json.dumps({**ASK, "messages": [{"role": "user", "content": "Edited " * 9}]}))
-    resume(web, flow)
-    assert answer.result().status_code == 200
-    assert upstream.seen[0].json["messages"][-1]["content"] == "Edited " * 9
-    assert upstream.seen[0].headers["content-length"] == str(len(upstream.seen[0].body))
-    assert "content-encoding" not in upstream.seen[0].headers
+def test_what_is_no_surface_goes_to_the_host_untouched(link: Proxy, host: TlsHost) -> None:
+    with client(link) as http:
+        for path in ("/api/event_logging/batch", "/v1/messages/batches", "/health", "/metrics", "/"):
+            answer = http.post(f"https://api.anthropic.com{path}", content=b"raw", headers={"x-api-key": "mine"})
+            assert answer.json() == {"at": path, "host": "api.anthropic.com", "key": "mine", "body": "raw"}
+            assert "x-llm-link-request-id" not in answer.headers
+        models = http.get("https://api.anthropic.com/v1/models", headers={"anthropic-version": "1", "x-api-key": "k"})
+        assert "data" in models.json() and models.json()["has_more"] is False
 
 
-def test_an_edit_that_is_no_json_is_the_clients_400(web: Web, upstream: Upstream, pool: ThreadPoolExecutor) -> None:
-    web.options(intercept="~q")
-    answer = pool.submit(ask, web.link)
-    flow = stopped(web)
-    edit(web, flow, "request", '{"model": ')
-    resume(web, flow)
-    assert answer.result().status_code == 400 and not upstream.seen
-    assert answer.result().json()["error"]["type"] == "invalid_request_error"
+def test_auth_is_the_clients_own_key(link: Proxy) -> None:
+    with client(link) as http:
+        assert http.post("https://api.anthropic.com/v1/messages", json=ASK).status_code == 401
+        answer = http.post("https://api.anthropic.com/v1/messages", json=ASK, headers={"authorization": "Bearer any"})
+        assert answer.status_code == 200
+        headers = {"x-api-key": "k"}
+        nobody = http.post("https://api.anthropic.com/v1/messages", json={**ASK, "model": "x"}, headers=headers)
+        assert nobody.status_code == 404 and nobody.json()["type"] == "error"
 
 
-def test_a_key_that_the_user_puts_in_is_masked(web: Web, upstream: Upstream, pool: ThreadPoolExecutor) -> None:
-    web.options(intercept="~q")
-    answer = pool.submit(ask, web.link)
-    flow = stopped(web)
-    headers = [["content-type", "application/json"], ["x-api-key", "sk-operator-987654"]]
-    web.call("PUT", f"/flows/{flow['id']}", json={"request": {"headers": headers}})
-    resume(web, flow)
-    assert answer.result().status_code == 200
-    assert ["x-api-key", "***"] in web.flow(when=ended)["request"]["headers"]
-    assert "sk-operator" not in repr(web.saved()[0].metadata)
+def test_pages_of_the_web_use_no_key_of_ours(link: Proxy, upstream: Upstream) -> None:
+    before = len(upstream.seen)
+    with client(link) as http:
+        headers = {"origin": "https://evil.example", "x-api-key": "k"}
+        answer = http.post("https://api.anthropic.com/v1/messages", json=ASK, headers=headers)
+        assert "x-llm-link-request-id" not in answer.headers and len(upstream.seen) == before
 
 
-# ------------------------------------------------------------------------------------------ answers
+def test_without_a_config_the_host_itself_is_the_upstream(bare: Proxy, host: TlsHost) -> None:
+    with client(bare) as http:
+        headers = {"x-api-key": "sk-ant-mine-1234567", "anthropic-beta": "b1", "anthropic-version": "2023-06-01"}
+        body = json.dumps({**ASK, "odd": [1]})
+        answer = http.post("https://api.anthropic.com/v1/messages?beta=true", content=body, headers=headers)
+        assert answer.json()["content"][0]["text"] == "you said Hi"
+        assert answer.headers["x-llm-link-upstream"] == "anthropic/claude-x"
+        seen = host.seen[-1]
+        assert seen.body.decode() == body and seen.path == "/v1/messages?beta=true"
+        assert seen.headers["x-api-key"] == "sk-ant-mine-1234567" and seen.headers["anthropic-beta"] == "b1"
+        assert seen.headers["host"] == "api.anthropic.com"
+        listed = http.get("https://api.anthropic.com/v1/models", headers=headers).json()
+        assert listed["at"] == "/v1/models" and listed["key"] == "sk-ant-mine-1234567"
+    assert "sk-ant-mine" not in bare.log
 
 
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
-def test_a_whole_answer_is_stopped_and_edited(web: Web, pool: ThreadPoolExecutor, path: str) -> None:
-    web.options(intercept="~s")
-    answer = pool.submit(ask, web.link, path)
-    flow = stopped(web)
-    assert not answer.done()
-    text = web.body(flow, "response").decode()
-    edit(web, flow, "response", text.replace("Hi", "Höflich und länger"))
-    resume(web, flow)
-    assert "Höflich und länger" in json.dumps(answer.result().json(), ensure_ascii=False)
-    record = until(lambda: web.saved()[0].metadata["llm_link"], "no record")
-    assert record["edited"] and "Höflich" in record["sent"]["body"].decode()
+def test_other_hosts_are_not_even_decrypted(bare: Proxy, host: TlsHost, tmp_path: Path) -> None:
+    """The client sees the certificate of the host itself."""
+    with httpx.Client(proxy=bare.url, verify=trust(bare)) as http, pytest.raises(httpx.ConnectError):
+        http.get("https://example.com/")
+    with httpx.Client(proxy=bare.url, verify=False) as http:
+        assert http.get("https://example.com/x").json()["at"] == "/x"
 
 
-def test_a_filter_for_answers_stops_a_stream_at_its_beginning_once(
-    web: Web, pool: ThreadPoolExecutor, model: Model
-) -> None:
-    web.options(intercept="~s")
-    model.go.set()
-    answer = pool.submit(ask, web.link, stream=True)
-    flow = stopped(web)
-    time.sleep(0.3)
-    assert not answer.done()
-    resume(web, flow)
-    assert answer.result(10).text.count("event: message_stop") == 1
-    assert ended(web.flow())
+def test_a_client_that_does_not_trust_us_is_reported_and_passes(bare: Proxy, host: TlsHost) -> None:
+    url = "https://api.openai.com/v1/files"
+    with httpx.Client(proxy=bare.url, verify=ssl.create_default_context()) as http, pytest.raises(httpx.ConnectError):
+        http.get(url)
+    bare.wait_log("does not take our certificate for api.openai.com: it passes untouched from now on")
+    seen: list[bytes] = []
+
+    def handshake() -> None:
+        with socket.create_connection(("127.0.0.1", bare.port)) as sock:
+            sock.sendall(b"CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com\r\n\r\n")
+            assert b"200" in sock.recv(1000)
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(sock, server_hostname="api.openai.com") as wrapped:
+                seen.append(wrapped.getpeercert(True) or b"")
+
+    thread = threading.Thread(target=handshake)
+    thread.start()
+    thread.join(10)
+    assert seen and b"example.com" in seen[0]  # the certificate of the host
 
 
-# ------------------------------------------------------------------------------------------ streams
+def test_others_must_show_a_password(tmp_path: Path) -> None:
+    words = [str(Path(sys.executable).parent / "mitmdump"), "-s", str(Path(__file__).parents[2] / "addons/llm_link.py")]
+    words += ["--mode", f"regular@0.0.0.0:{free_port()}", "--set", f"confdir={tmp_path}"]
+    done = subprocess.run(words, env=clean_environ(), cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0 and "--proxyauth" in done.stdout + done.stderr
 
 
-class Reader:
-    """Reads a streamed answer in a thread."""
-
-    def __init__(self, web: Web, pool: ThreadPoolExecutor, path: str = "/v1/messages", **more: Any) -> None:
-        self.text = ""
-        self.leave = threading.Event()
-        self.done: Future[None] = pool.submit(self._read, web.link.url + path, {**ASK, "stream": True, **more})
-
-    def _read(self, url: str, body: dict[str, Any]) -> None:
-        with httpx.stream("POST", url, json=body, timeout=20) as answer:
-            for piece in answer.iter_text():
-                self.text += piece
-                if self.leave.is_set():
-                    return
-
-    def has(self, text: str, count: int = 1) -> None:
-        until(lambda: self.text.count(text) >= count, f"{text!r} never came: {self.text}")
-
-
-def pause(web: Web) -> Flow:
-    flow = web.flow(when=lambda flow: flow.get("response"))
-    web.command("llm.pause", f"@{flow['id']}")
-    return stopped(web)
-
-
-def test_a_paused_stream_says_that_it_lives_and_goes_on_where_it_was(
-    web: Web, pool: ThreadPoolExecutor, model: Model
-) -> None:
-    reader = Reader(web, pool)
-    reader.has("Hel")
-    flow = pause(web)
-    model.go.set()
-    reader.has("event: ping", reader.text.count("event: ping") + 9)  # longer than `idle` and `total` allow
-    assert '"lo"' not in reader.text
-    resume(web, flow)  # mitmweb's own button
-    reader.done.result(10)
-    assert '"lo"' in reader.text and "message_stop" in reader.text and "error" not in reader.text
-    assert ended(web.flow())
-
-
-def test_a_command_resumes(web: Web, pool: ThreadPoolExecutor, model: Model) -> None:
-    reader = Reader(web, pool, "/v1/chat/completions")
-    reader.has("Hel")
-    flow = pause(web)
-    model.go.set()
-    web.command("llm.resume", f"@{flow['id']}")
-    reader.done.result(10)
-    assert reader.text.endswith("data: [DONE]\n\n")
-
-
-def test_what_is_held_is_bounded(web: Web, pool: ThreadPoolExecutor, model: Model) -> None:
-    model.pour = 64 << 20
-    reader = Reader(web, pool)
-    reader.has("Hel")
-    flow = pause(web)
-    model.go.set()
-    seen = -1
-    while seen != model.poured:  # until the upstream gets nothing more rid of
-        seen = model.poured
-        time.sleep(0.4)
-    assert 1 << 20 <= seen < 16 << 20
-    model.pour = seen
-    resume(web, flow)
-    reader.done.result(20)
-    assert reader.text.count("x") >= seen and '"lo"' in reader.text
-
-
-def test_a_client_that_leaves_a_paused_stream_ends_it(
-    web: Web, pool: ThreadPoolExecutor, model: Model, upstream: Upstream
-) -> None:
-    reader = Reader(web, pool)
-    reader.has("Hel")
-    pause(web)
-    reader.leave.set()
-    reader.done.result(10)
-    model.go.set()
-    flow = web.flow(when=lambda flow: not flow["intercepted"] and flow.get("error"))
-    assert web.saved()[0].metadata["llm_link"]["cancelled"] and flow["error"]
-
-
-# ------------------------------------------------------------------------------------------ kills
-
-KILLS = ["POST /flows/{}/kill", "DELETE /flows/{}"]
-
-
-def kill(web: Web, how: str, flow: Flow) -> None:
-    method, _, path = how.partition(" ")
-    web.call(method, path.format(flow["id"]))
-
-
-@pytest.mark.parametrize("how", KILLS)
-@pytest.mark.parametrize("where", ["~q", "~s"])
-def test_a_stopped_flow_that_is_killed_ends_in_the_clients_shape(
-    web: Web, upstream: Upstream, pool: ThreadPoolExecutor, how: str, where: str
-) -> None:
-    web.options(intercept=where)
-    answer = pool.submit(ask, web.link)
-    kill(web, how, stopped(web))
-    assert answer.result(10).status_code == 403
-    error = answer.result().json()["error"]
-    assert error["type"] == "permission_error" and OPERATOR in error["message"]
-    assert len(upstream.seen) == (where == "~s")
-
-
-@pytest.mark.parametrize("how", KILLS)
-def test_a_flow_that_waits_for_its_upstream_can_be_killed(
-    web: Web, upstream: Upstream, model: Model, pool: ThreadPoolExecutor, how: str
-) -> None:
-    model.hang = True
-    answer = pool.submit(ask, web.link)
-    until(lambda: upstream.seen, "nothing was sent")
-    kill(web, how, web.flow())
-    assert answer.result(10).status_code == 403 and OPERATOR in answer.result().text
-    again = pool.submit(ask, web.link)
-    model.go.set()
-    assert again.result(10).status_code == 200
-
-
-@pytest.mark.parametrize("held", [False, True])
-@pytest.mark.parametrize("how", KILLS)
-def test_a_running_stream_that_is_killed_ends_with_an_error_in_it(
-    web: Web, pool: ThreadPoolExecutor, how: str, held: bool, upstream: Upstream, model: Model
-) -> None:
-    reader = Reader(web, pool)
-    reader.has("Hel")
-    flow = pause(web) if held else web.flow(when=lambda flow: flow.get("response"))
-    kill(web, how, flow)
-    reader.done.result(10)
-    assert "event: error" in reader.text and OPERATOR in reader.text
-    model.go.set()
-    if "POST" in how:
-        record = web.saved()[0].metadata["llm_link"]
-        assert record["stopped"] and not record["cancelled"] and record["error"]["kind"] == "permission"
