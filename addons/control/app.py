@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from addons.control import about, admin, configuring, numbers
+from addons.control import about, admin, configuring, numbers, providers
 from addons.control.errors import Refused
 from addons.control.shapes import Error
 
@@ -32,6 +32,9 @@ _BODY = {
 _ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 
 
+_FORMS = ("import", "rows", "row")  # how pydantic names the forms of an import, where a place is meant
+
+
 def build(running: Running) -> FastAPI:
     """The application for one running proxy."""
     app = FastAPI(
@@ -44,7 +47,7 @@ def build(running: Running) -> FastAPI:
         redirect_slashes=False,
         responses=_ALWAYS,
     )
-    for module in (about, admin, configuring, numbers):
+    for module in (about, admin, configuring, numbers, providers):
         app.include_router(module.router(running))
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _wrong)
@@ -83,7 +86,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _wrong(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    where = ".".join(str(step) for step in first["loc"][1:]) if first["type"] != "json_invalid" else ""
+    steps = [str(step) for step in first["loc"][1:] if step not in _FORMS]
+    where = ".".join(steps) if first["type"] != "json_invalid" else ""
     message = "the body is no valid JSON" if first["type"] == "json_invalid" else first["msg"]
     return _answer(Refused(400, f"{where}: {message}" if where else message, where))
 
