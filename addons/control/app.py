@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from addons.control import about, admin, configuring, numbers, providers
 from addons.control.errors import Refused
@@ -97,4 +98,12 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     said = {404: f"there is nothing at {request.url.path}", 405: f"{request.url.path} does not take {request.method}"}
     message = said.get(error.status_code, error.detail)
-    return _answer(Refused(error.status_code, message, headers=dict(error.headers or {})))
+    allow = {"allow": ", ".join(methods_at(request.app, request.scope["path"]))} if error.status_code == 405 else {}
+    return _answer(Refused(error.status_code, message, headers=allow))
+
+
+def methods_at(app: FastAPI, path: str) -> list[str]:
+    """What a path takes."""
+    scope = {"type": "http", "path": path, "method": "", "headers": []}
+    matched = (route for route in app.routes if isinstance(route, Route) and route.matches(scope)[0] != Match.NONE)
+    return sorted({method for route in matched for method in route.methods or ()} - {"HEAD"})

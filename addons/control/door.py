@@ -28,6 +28,8 @@ BODY_LIMIT = 1 << 20  # bytes; an import of a thousand providers is a tenth of i
 
 _App = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
+_Built = tuple[_App, Callable[[str, str], bool]]  # the application, and whether a path takes a method
+
 _WRITES = frozenset(("POST", "PUT", "PATCH"))
 _FORWARDED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip")
 # What every answer says: it is for nobody to keep, to guess at or to frame.
@@ -71,7 +73,7 @@ class Door:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._building: asyncio.Future[_App] | None = None
+        self._building: asyncio.Future[_Built] | None = None
 
     async def answer(self, call: Call) -> None:
         """Sets `call.reply`. Never raises."""
@@ -93,9 +95,10 @@ class Door:
         self._admit(call)
         if call.body is None:
             raise Refused(413, f"the body is larger than {BODY_LIMIT >> 10} KiB")
-        if call.method in _WRITES and not _is_json(call.header(b"content-type")):
+        app, takes = await self._application()
+        if call.method in _WRITES and not _is_json(call.header(b"content-type")) and takes(call.method, call.path):
             raise Refused(415, f"{call.method} needs content-type: application/json")
-        return await _run(await self._application(), call)
+        return await _run(app, call)
 
     def _admit(self, call: Call) -> None:
         keys = [key.get_secret_value() for key in self._running.settings.control_keys]
@@ -145,7 +148,7 @@ class Door:
             "cross-origin-resource-policy": "cross-origin",
         }
 
-    async def _application(self) -> _App:
+    async def _application(self) -> _Built:
         if self._building is None:
             self._building = asyncio.get_running_loop().run_in_executor(None, _build, self._running)
         try:
@@ -155,10 +158,11 @@ class Door:
             raise
 
 
-def _build(running: Running) -> _App:
-    from addons.control.app import build
+def _build(running: Running) -> _Built:
+    from addons.control.app import build, methods_at
 
-    return build(running)
+    app = build(running)
+    return app, lambda method, path: method in methods_at(app, unquote(path, errors="replace"))
 
 
 def _is_json(content_type: str | None) -> bool:
