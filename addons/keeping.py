@@ -15,6 +15,7 @@ from mitmproxy.addons.view import View
 from mitmproxy.flow import Flow
 from mitmproxy.http import HTTPFlow
 
+from addons import surfaces
 from addons.exchange import METADATA
 from addons.recorder import pinned
 from addons.settings_model import Keep
@@ -27,19 +28,31 @@ class Keeping:
         self._view, self._bounds = view, bounds
         self._sizes: OrderedDict[str, int] = OrderedDict()  # by flow id, the oldest first
         self._bytes = 0
+        self._probe = ""  # the last probe's flow
         self._busy: deque[tuple[str, int]] = deque()  # were the oldest, and could not go
         view.sig_store_remove.connect(self._removed)
         view.sig_store_refresh.connect(self._refreshed)
 
     def ended(self, flow: HTTPFlow) -> None:
-        """An exchange is over, well or not; a replayed one is so again."""
+        """An exchange is over, well or not; a replayed one is so again. A probe is none, and
+        may come every second."""
         if self._view.get_by_id(flow.id) is None:
+            return
+        self._drop_probe()
+        if METADATA not in flow.metadata and _probe(flow):
+            self._probe = flow.id
             return
         self._forget(flow.id)
         self._count(flow.id, size(flow))
         self._look_again()
         while len(self._sizes) > 1 and self._beyond():
             self._drop_oldest()
+
+    def _drop_probe(self) -> None:
+        """The last one; not at its own end, since what is taken out of the view while it lives is killed."""
+        flow, self._probe = self._view.get_by_id(self._probe), ""
+        if flow is not None and not _stays(flow):
+            self._view.remove([flow])
 
     def _beyond(self) -> bool:
         bounds = self._bounds()
@@ -95,6 +108,12 @@ def size(flow: HTTPFlow) -> int:
         sides += [a["response"] for a in attempts]
         bodies += [side["body"] for side in sides if side is not None]
     return sum({id(body): len(body) for body in bodies if body}.values())
+
+
+def _probe(flow: HTTPFlow) -> bool:
+    """Whether it is one of our own, and not somebody else's site."""
+    answered = flow.response is not None and "x-llm-link-request-id" in flow.response.headers
+    return answered and surfaces.find(flow.request.method, flow.request.path, {}).purpose == "health"
 
 
 def _stays(flow: Flow) -> bool:

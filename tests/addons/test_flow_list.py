@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from mitmproxy.utils.emoji import emoji
 from addons import recorder
 from addons.exchange import METADATA
 from addons.flow_list import MARKERS, SIGNS, comment, marker, noteworthy
+from addons.views import VIEWS
+from tests.harness import ROOT
 
 _ATTEMPT = {"upstream": "zhipu", "model": "glm", "protocol": "openai-chat"}
 _USAGE = {"input": 1000, "cache_read": 3000, "cache_write": 0, "output": 80, "reasoning": 20, "estimated": False}
@@ -76,6 +79,18 @@ def test_mitmproxys_filters_find_by_comment_and_marker() -> None:
         assert flowfilter.match(words, flow), words
     for words in ("~comment openrouter", "~marker repeat", "~comment #ffffff"):
         assert not flowfilter.match(words, flow), words
+
+
+def test_the_docs_name_the_views_the_markers_and_filters_that_work() -> None:
+    page = (ROOT / "docs" / "inspect.md").read_text("utf-8")
+    assert [line.split(" |")[0][2:].split(" (")[0] for line in page.split("\n") if line.startswith("| LLM")] == [
+        view.name for view in VIEWS
+    ]
+    assert dict(re.findall(r"^\| `(:\w+:)` \| (\S+) \|", page, re.M)) == {MARKERS[n]: SIGNS[n] for n in MARKERS}
+    filters = re.findall(r"`(~[a-z]+ [^`]+)`", page)
+    assert len(filters) > 9
+    for words in filters:
+        flowfilter.parse(words)
 
 
 def _listed(found: dict[str, Any], flow: HTTPFlow | None = None) -> HTTPFlow:

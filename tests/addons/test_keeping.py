@@ -63,6 +63,21 @@ def test_the_newest_stay_by_bytes() -> None:
     assert desk.held == "e"
 
 
+def test_probes_of_ours_leave_the_list() -> None:
+    desk = Desk(exchanges=9, bytes=0)
+    for name, path, ours, marked in (
+        ("a", "/ready", True, ""), ("b", "/ready", False, ""), ("c", "/v1/models", True, ""),
+        ("d", "/health", True, ":x:"), ("e", "/ready", True, ""), ("f", "/ready", True, ""),
+    ):  # fmt: skip
+        flow = desk.begin(name)
+        flow.request.path, flow.marked = path, marked
+        flow.metadata.clear()
+        if ours:
+            flow.response.headers["x-llm-link-request-id"] = "1"  # type: ignore[union-attr]
+        desk.keeping.ended(flow)
+    assert desk.held == "bcdf"  # the last one goes when something ends after it
+
+
 def test_nothing_is_bounded_where_the_bounds_are_0() -> None:
     desk = Desk(exchanges=0, bytes=0)
     for name in "abcdef":

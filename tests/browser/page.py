@@ -18,7 +18,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
 ]  # fmt: skip
-SIZE = {"width": 1400, "height": 860}
+SIZE = {"width": 1360, "height": 760}
 
 needed = pytest.mark.skipif(not Path(BROWSER).exists(), reason=f"no browser at {BROWSER}: scripts/browser gets one")
 
@@ -73,4 +73,5 @@ class Desk:
 
     def shot(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.evaluate("document.activeElement.blur()")
         self.page.screenshot(path=path)

@@ -1,6 +1,6 @@
 """What a person sees and does in mitmweb, in a real browser: a stream that grows, every view, the list and its filters.
 
-`LLM_LINK_PICTURES=FOLDER` keeps pictures of it; `scripts/browser --pictures` renews those in docs/pictures.
+`LLM_LINK_PICTURES=FOLDER` keeps pictures of it; `scripts/browser --pictures` renews those in docs/.
 """
 
 from __future__ import annotations
@@ -59,10 +59,22 @@ def desk(chromium: Browser, web: Web) -> Desk:
     return Desk(chromium, web)
 
 
-def keep(desk: Desk, name: str) -> None:
-    if folder := os.environ.get("LLM_LINK_PICTURES"):
-        desk.page.mouse.move(5, 500)
-        desk.shot(Path(folder) / f"{name}.png")
+# What is kept of it, by the name of the picture.
+PICTURES = {
+    "mitmweb": "running",
+    "inspect-request": "Request LLM Conversation",
+    "inspect-diff": "lost",
+    "inspect-stream": "Response LLM Stream",
+    "inspect-usage": "Response LLM Usage",
+}
+
+
+def keep(desk: Desk, what: str) -> None:
+    folder = os.environ.get("LLM_LINK_PICTURES")
+    for name, wanted in PICTURES.items():
+        if folder and wanted == what:
+            desk.page.mouse.move(5, 500)
+            desk.shot(Path(folder) / f"{name}.png")
 
 
 def test_a_stream_is_seen_growing(desk: Desk, model: Model) -> None:
@@ -96,14 +108,14 @@ def test_each_view(desk: Desk, model: Model, message: str, view: str) -> None:
     text = desk.open("turn 3", message, view)
     for words in VIEWS[message, view]:
         expect(text).to_contain_text(words)
-    keep(desk, f"{view.removeprefix('LLM ').split()[0].lower()}-{message.lower()}")
+    keep(desk, f"{message} {view}")
 
 
 def test_what_was_lost_and_why(desk: Desk) -> None:
     text = desk.open("lossy: top_k", "Request", "LLM Diff")
     for words in ("top_k: dropped", "- 40", "Chat Completions has no top_k"):
         expect(text).to_contain_text(words)
-    keep(desk, "diff")
+    keep(desk, "lost")
 
 
 def test_a_picture_is_its_type_and_size(desk: Desk) -> None:
