@@ -195,6 +195,7 @@ class Exchange:
         self.status: int | None = None
         self.sent = Capture(settings.limits.capture)
         self.error: ApiError | None = None
+        self.cost: float | None = None  # US dollars, once it is over and where prices are known
         self.cancelled = False
         self.stopped = False  # the operator killed it
         self.edited = False  # an answer in one piece: the operator or a script changed it
@@ -383,6 +384,7 @@ class Exchange:
             "edited": self.edited,
             "sent": {"body": self.sent.data, "size": self.sent.size, "streamed": self.streaming, "marks": passed},
             "conversation": self.conversation or None,
+            "cost": self.cost,
             "timings": {"started": self.started, "head": self.head_at, "ended": self.ended_at},
             "usage": None
             if usage is None

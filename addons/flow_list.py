@@ -36,7 +36,7 @@ def comment(record: Mapping[str, Any], agent: str = "") -> str:
     """One line, what tells exchanges apart first. `agent`: the client's own name for itself, its `user-agent`."""
     parts = [_way(record), *_turn(record), _outcome(record), *_tokens(record), *_noted(record), _protocols(record)]
     signs = "".join(SIGNS[name] for name in noteworthy(record))
-    return f"{signs} ".lstrip() + " · ".join(part for part in (*parts, *_agent(agent)) if part)
+    return f"{signs} ".lstrip() + " · ".join(part for part in (*parts, *_client(record, agent)) if part)
 
 
 def _way(record: Mapping[str, Any]) -> str:
@@ -55,9 +55,10 @@ def _turn(record: Mapping[str, Any]) -> Sequence[str]:
     return [f"turn {place['number']} #{place['id']}"] if place else []
 
 
-def _agent(agent: str) -> Sequence[str]:
+def _client(record: Mapping[str, Any], agent: str) -> Sequence[str]:
+    """The program as we know it, and as it calls itself."""
     name = agent.split("/")[0].split(" ")[0][:40]
-    return [name] if name else []
+    return list(dict.fromkeys(word for word in (record["client"].get("app"), name) if word))
 
 
 def _outcome(record: Mapping[str, Any]) -> str:
@@ -74,7 +75,9 @@ def _tokens(record: Mapping[str, Any]) -> Sequence[str]:
         return []
     prompt = usage["input"] + usage["cache_read"] + usage["cache_write"]
     cached = f" ({usage['cache_read'] / prompt:.0%} cached)" if usage["cache_read"] else ""
-    return [f"{prompt:,}{cached} + {usage['output'] + usage['reasoning']:,} tokens"]
+    cost = record.get("cost")
+    price = [] if cost is None else [f"${cost:.4f}"]
+    return [f"{prompt:,}{cached} + {usage['output'] + usage['reasoning']:,} tokens", *price]
 
 
 def _noted(record: Mapping[str, Any]) -> Sequence[str]:

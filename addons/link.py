@@ -425,6 +425,7 @@ class Link:
         if flow.response is not None and exchange.streaming:
             flow.response.data.content = exchange.sent.data
         try:
+            exchange.cost = self.running_now.stats.price(exchange)
             self._recorder.write(flow, exchange)
         except Exception:
             logger.exception("request %s: its record could not be written", exchange.seed.id)

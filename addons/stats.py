@@ -185,6 +185,11 @@ class Stats:
             found = self._labels[key] = target.model if _known(exchange, target) else OTHER
         return found
 
+    def price(self, exchange: Exchange) -> float | None:
+        """What an exchange cost, in US dollars; None: not known."""
+        attempt, usage = exchange.attempt, exchange.usage
+        return None if attempt is None or usage is None else self._cost(attempt.target, usage)
+
     def _cost(self, target: Target, usage: Usage) -> float | None:
         """US dollars; cached input counts as fresh, since the catalogue has no prices for it: no less is billed."""
         key = (target.upstream.root, target.model)

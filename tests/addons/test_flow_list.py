@@ -41,6 +41,10 @@ def test_a_comment_can_be_read() -> None:
     assert said == (
         "claude-x → zhipu/glm · turn 3 #a1b2c3 · 4,000 (75% cached) + 100 tokens · anthropic → openai-chat · claude-cli"
     )
+    priced = record(cost=0.01234)
+    priced["client"]["app"] = "claude-code"
+    said = comment(priced, "claude-cli/2.1.3")
+    assert "tokens · $0.0123 ·" in said and said.endswith("· claude-code · claude-cli")
 
 
 @pytest.mark.parametrize(
