@@ -45,6 +45,7 @@ from .settings_model import (
     did_you_mean,
 )
 from .settings_upstream import Upstream
+from .settings_workers import ONE_ONLY, counted, together
 from .settings_yaml import Document, KeyPath, Problem, SettingsError
 from .settings_yaml import read as read_config
 from .store.keys import Issued, keys_path
@@ -203,6 +204,8 @@ class _Build:
         models, auth = self._models(), self._auth()
         control_keys = self._control_keys()
         self._later_secrets()
+        for path in counted(file) if flags.workers > 1 else ():
+            report.fault(ONE_ONLY, *path)
         if report.problems:
             raise SettingsError(report.problems)
         for path in self._later():
@@ -232,7 +235,7 @@ class _Build:
             logging=self._logging(),
             protocols=flags.surfaces(),
             warnings=tuple(report.warnings),
-            start_line=self._start_line(upstreams, models, auth),
+            start_line=self._start_line(upstreams, models, auth) + together(flags.workers),
         )
 
     def _at(self, path: str) -> str:

@@ -56,6 +56,7 @@ class Serve(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = ""
     port: int = 0
     app: tuple[str, ...] = ()
+    workers: int = 1  # how many processes share the port
 
     @classmethod
     def read(cls, given: Mapping[str, object] | None, environ: Mapping[str, str]) -> Serve:
@@ -105,6 +106,7 @@ def lay_over(
     are `passing` on their way to a provider."""
     over = _Overlay(document, environ)
     over.simple(serve, policy)
+    over.alone(serve)
     named = over.upstreams()  # by the file itself
     if named is None:  # not even a map: the check of shapes will say so
         return over.document()
@@ -157,6 +159,11 @@ class _Overlay:
             self.set({"mode": "proxy_key", "keys": [{"value": serve.api_key}]}, "--api-key", "auth")
         elif "auth" not in self.values and self.environ.get("LLM_LINK_API_KEY"):
             self.set({"mode": "proxy_key", "keys": [{"env": "LLM_LINK_API_KEY"}]}, "LLM_LINK_API_KEY", "auth")
+
+    def alone(self, serve: Serve) -> None:
+        """Of several processes none may be changed by itself."""
+        if serve.workers > 1 and isinstance(self.values.get("control", {}), dict):
+            self.set(False, "--workers", "control", "enabled")
 
     def _first(self, path: tuple[str, ...], *said: tuple[str, str]) -> None:
         """Sets the first of the values that is not empty."""

@@ -6,13 +6,13 @@ import datetime
 import errno
 import os
 import platform
-import socket
 import stat
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from scripts.doctor import Finding
+from scripts.ports import trouble as ports_trouble
 from scripts.serve import program
 
 OLDEST_PYTHON = (3, 12)
@@ -104,7 +104,7 @@ def ports(host: str, port: int, web_port: int) -> list[Finding]:
 def _port(host: str, port: int, what: str, flag: str) -> Finding:
     at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     name = f"{what} {at}"
-    trouble = bind_trouble(host, port)
+    trouble = ports_trouble(host, port)
     if trouble is None:
         return Finding("port", name, "ok", "free")
     if trouble == errno.EADDRINUSE:
@@ -117,22 +117,6 @@ def _port(host: str, port: int, what: str, flag: str) -> Finding:
         return Finding("port", name, "fail", "this user may not listen there", f"take a port above 1023: {flag} N")
     advice = "name an address of this machine: --host, or `listen` in the config"
     return Finding("port", name, "fail", os.strerror(trouble), advice)
-
-
-def bind_trouble(host: str, port: int) -> int | None:
-    """The error number of listening there; None: it works."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as taken:
-            if os.name == "posix":
-                taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind(address)
-            taken.listen(1)
-    except socket.gaierror:
-        return errno.EADDRNOTAVAIL
-    except OSError as error:
-        return error.errno or errno.EIO
-    return None
 
 
 def speaks(host: str, port: int) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from addons.apps import find_all
 from addons.settings import Settings, SettingsError, environment, load, read_env_file
+from scripts import ports
 
 SERVE = "LLM_LINK_SERVE"
 ADDON = Path(__file__).resolve().parent.parent / "addons" / "llm_link.py"
@@ -38,6 +39,7 @@ class Options:
     web_port: int = 8081
     env_file: Path | None = None
     overrides: dict[str, object] = field(default_factory=dict)  # what the addon must know: `LLM_LINK_SERVE`
+    workers: int = 1
 
 
 def program(name: str) -> list[str]:
@@ -68,18 +70,25 @@ def check(options: Options, environ: Mapping[str, str]) -> Settings:
     return load(config_path(options, environ), known)
 
 
-def listening(options: Options, settings: Settings) -> list[str]:
-    """Where to listen, as mitmproxy's words. Several apps are served on the port of each."""
+def addresses(options: Options, settings: Settings) -> list[tuple[str, int]]:
+    """Where to listen. Several apps are served on the port of each."""
     listen_host, listen_port = settings.listen or ("", 0)
     host = options.host or listen_host or "127.0.0.1"
     apps = find_all(options.overrides.get("app", ()))  # type: ignore[arg-type]
     if options.port and len(apps) > 1:
         raise SettingsError("--port: several apps have a port each; leave it out, or start one process for each app")
     ports = [options.port or listen_port] if options.port or listen_port else [app.port for app in apps] or [PORT]
-    if len(ports) == 1:
-        return ["--mode", f"reverse:{NOWHERE}", "--listen-host", host, "--listen-port", str(ports[0])]
+    return [(host, port) for port in ports]
+
+
+def listening(options: Options, settings: Settings) -> list[str]:
+    """The same, as mitmproxy's words."""
+    found = addresses(options, settings)
+    host, port = found[0]
+    if len(found) == 1:
+        return ["--mode", f"reverse:{NOWHERE}", "--listen-host", host, "--listen-port", str(port)]
     at = f"[{host}]" if ":" in host else host
-    return [word for port in ports for word in ("--mode", f"reverse:{NOWHERE}@{at}:{port}")]
+    return [word for _, port in found for word in ("--mode", f"reverse:{NOWHERE}@{at}:{port}")]
 
 
 def command(options: Options, settings: Settings, environ: Mapping[str, str]) -> list[str]:
@@ -105,6 +114,16 @@ def command(options: Options, settings: Settings, environ: Mapping[str, str]) ->
 def serve(options: Options) -> None:
     """Never returns where all is well. Raises `SettingsError`."""
     environ = child_environ(options, os.environ)
-    words = command(options, check(options, environ), environ)
+    settings = check(options, environ)
+    words = command(options, settings, environ)
+    if options.workers > 1:
+        from scripts import workers
+
+        workers.check(options.workers, options.web)
+    ports.demand(addresses(options, settings))
+    if options.web:
+        ports.demand([("127.0.0.1", options.web_port)], "--web-port")
     sys.stdout.flush()
+    if options.workers > 1:
+        raise SystemExit(workers.run(options.workers, words[len(program("mitmdump")) :], environ))
     os.execve(words[0], words, environ)

@@ -9,7 +9,6 @@ import typer
 
 from scripts import completing
 from scripts.command import App, one_of
-from scripts.terminal import fail
 
 app = App()
 
@@ -91,7 +90,9 @@ def serve(
             autocompletion=completing.apps,
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, hidden=True)] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the port (Linux); mitmdump only.", rich_help_panel=WHERE)
+    ] = 1,
     list_apps: Annotated[bool, typer.Option("--list-apps", help="List the clients that have a preset.")] = False,
     app_info: Annotated[
         str | None,
@@ -99,8 +100,6 @@ def serve(
     ] = None,
 ) -> None:
     """Serve clients until stopped; the default command."""
-    if workers > 1:
-        fail("--workers: not built yet")
     if list_apps or app_info:
         from scripts import apps_guide
 
@@ -120,6 +119,7 @@ def serve(
         "host": host,
         "port": port,
         "app": app_names or None,
+        "workers": workers if workers > 1 else None,
     }
     given = {name: value for name, value in overrides.items() if value is not None}
-    serving.serve(serving.Options(config, host, port, web, web_port, env_file, given))
+    serving.serve(serving.Options(config, host, port, web, web_port, env_file, given, workers))
