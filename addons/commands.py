@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mitmproxy import ctx
+from mitmproxy import ctx, types
 from mitmproxy.exceptions import CommandError
 from mitmproxy.flow import Flow
 from mitmproxy.hooks import UpdateHook
@@ -35,6 +36,7 @@ class Commands:
             "llm.replay": self.replay,
             "llm.compare": self.compare,
             "llm.edit": self.edit,
+            "llm.export": self.export,
         }
 
     def pause(self, flows: Sequence[Flow]) -> None:
@@ -81,6 +83,22 @@ class Commands:
         asked.backup()
         asked.request.content = body
         ctx.master.addons.trigger(UpdateHook([asked]))
+
+    def export(self, flow: Flow, form: str, path: types.Path) -> str:
+        """Write a request down: llm.export FLOW curl|python|transcript|report|redacted PATH. A transcript is a folder;
+        redacted is a report without texts. Credentials are in none of them; what is run takes LLM_LINK_URL and
+        LLM_LINK_API_KEY from its environment."""
+        from addons.export import FORMATS, ExportError  # not at the start, which it would slow down
+        from addons.exporting import exported, write
+
+        if form not in FORMATS:
+            raise CommandError(f"{form!r} is none of {', '.join(FORMATS)}")
+        try:
+            files = FORMATS[form](exported(_requests([flow])[0]))
+            names = write(files, Path(path).expanduser())
+        except (ExportError, OSError) as error:
+            raise CommandError(str(error)) from None
+        return f"wrote {', '.join(map(str, names))}"
 
     def _again(self, flow: HTTPFlow, *orders: Order) -> list[HTTPFlow]:
         if self._link.playback is None:

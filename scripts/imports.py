@@ -20,7 +20,7 @@ FOLDERS = ("addons", "scripts", "translators")
 WITH_MITMPROXY = {
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
-    *("holding", "steering"),
+    *("holding", "steering", "exporting"),
     *("listeners", "egress"),
     "control_stream",
 }

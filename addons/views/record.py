@@ -25,6 +25,7 @@ class Client(Struct):
     purpose: str = "generate"
     model: str = ""
     stream: bool = False
+    credential: str = ""
 
 
 class Sent(Struct):

@@ -81,7 +81,7 @@ def said(web: Web, number: int = -1) -> str:
 
 def test_the_commands_are_there_with_their_help(web: Web) -> None:
     known = web.call("GET", "/commands").json()
-    for name in ("llm.pause", "llm.resume", "llm.replay", "llm.compare", "llm.edit"):
+    for name in ("llm.pause", "llm.resume", "llm.replay", "llm.compare", "llm.edit", "llm.export"):
         assert known[name]["help"], name
 
 
