@@ -209,6 +209,4 @@ def _auth_part(asked: AuthChange, settings: Settings) -> dict[str, Any]:
         keys.append(one)
     allowed.check_envs(keys, settings.file, "config.keys")
     mode = _MODES.get(config.mode, config.mode)
-    if mode == "proxy_key" and not keys:
-        raise Refused(400, "proxy_key needs a key", "config.proxy_key")
     return {"mode": mode, **({"keys": keys} if keys else {})}

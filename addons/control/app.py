@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from addons.control import about, admin, configuring, numbers, providers
+from addons.control import about, admin, configuring, numbers, providers, tokens
 from addons.control.errors import Refused
 from addons.control.shapes import Error
 
@@ -49,7 +49,7 @@ def build(running: Running) -> FastAPI:
         redirect_slashes=False,
         responses=_ALWAYS,
     )
-    for module in (about, admin, configuring, numbers, providers):
+    for module in (about, admin, configuring, numbers, providers, tokens):
         app.include_router(module.router(running))
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _wrong)

@@ -470,6 +470,7 @@ class Token(Said):
     ttl_hours: float | None
     label: str
     account: None = None
+    warning: str | None = Field(None, description="why the key is not asked for, where that is so")
 
 
 class TokenRow(Said):
