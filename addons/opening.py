@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 import msgspec
 from mitmproxy import http
 
-from addons import credentials, replies, surfaces
+from addons import cors, credentials, replies, surfaces
 from addons.apps import detect
 from addons.choosing import Board
 from addons.credentials import Taken
@@ -125,6 +125,8 @@ class Opening:
         if purpose in _OPEN:
             headers, body = _OPEN[purpose]
             return self._answer(body, headers)
+        if (asked := cors.preflight(self._flow.request, self._settings)) is not None:
+            return asked
         self._check_surface()
         key = None if self._exchange.taken.origin is not None else self._admit()
         if purpose == "models":

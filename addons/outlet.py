@@ -9,7 +9,7 @@ from mitmproxy.http import Response
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpResponseHeadersHook, ResponseData, ResponseHeaders, SendHttp
 
-from addons import messages, replies
+from addons import cors, messages, replies
 from addons.exchange import Exchange, Reply
 from addons.intake import Commands, Intake, Verdict
 from addons.ruleset import Ruled
@@ -50,6 +50,7 @@ class Outlet(Intake):
     def begin(self, response: Response) -> Verdict:
         """Send the head of a streamed answer."""
         self.flow.response = response
+        self.share(response)
         if (yield from self.show_headers()):
             self.parent.disarm(self.stream_id)
             yield from self.give_up()
@@ -113,11 +114,18 @@ class Outlet(Intake):
         body = reply.body if self.flow.request.method != "HEAD" else b""  # else it would be read as the next answer
         response = messages.response(reply.status, reply.headers, body, (length,))
         self.flow.response = response
+        self.share(response)
         if self.exchange is not None:
             self.exchange.sent.add(body, time.monotonic())
             self.link.close(self.flow, self.exchange)
         if not (yield from self.show_headers()):
             yield from self.send_response()
+
+    def share(self, response: Response) -> None:
+        """Let the web page that asks read the answer, where it may."""
+        origin = self.flow.request.headers.get("origin")
+        if origin is not None:
+            response.headers.update(cors.answer_headers(origin, self.link.settings))
 
     def show_headers(self) -> Verdict:
         """mitmproxy's `responseheaders` hook. The verdict: whether the flow was killed."""

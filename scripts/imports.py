@@ -22,7 +22,7 @@ WITH_MITMPROXY = {
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
     *("holding", "steering", "exporting"),
     *("listeners", "egress"),
-    "control_stream",
+    *("control_stream", "cors"),
 }
 # Those that carry an exchange through the bridge.
 WITH_BRIDGE = WITH_MITMPROXY | {"exchange"}

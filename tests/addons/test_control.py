@@ -143,6 +143,25 @@ def test_ollamas_own_paths_are_still_there(link: Proxy) -> None:
     assert HTTP.get(f"{link.url}/api/nothing").json()["error"]  # in Ollama's shape
 
 
+def test_pages_that_may_call_models_can_read_the_answers(link: Proxy) -> None:
+    url = f"{link.url}/v1/chat/completions"
+    named = {"origin": "https://panel.example"}
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+    preflight = HTTP.options(url, headers={**named, **asks, "access-control-request-private-network": "true"})
+    assert preflight.status_code == 204 and preflight.headers["access-control-allow-origin"] == "https://panel.example"
+    assert preflight.headers["access-control-allow-headers"] == "authorization,content-type"
+    assert preflight.headers["access-control-allow-private-network"] == "true"
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    for asked, status in ((body, 200), ({**body, "model": "nobody"}, 404)):
+        said = HTTP.post(url, json=asked, headers=named)
+        assert said.status_code == status and said.headers["access-control-allow-origin"] == "https://panel.example"
+        assert "x-llm-link-request-id" in said.headers["access-control-expose-headers"]
+    evil = {"origin": "https://evil.example"}
+    for refused in (HTTP.options(url, headers={**evil, **asks}), HTTP.post(url, json=body, headers=evil)):
+        assert refused.status_code in (403, 404) and "access-control-allow-origin" not in refused.headers
+    assert "access-control-allow-origin" not in HTTP.post(url, json=body).headers
+
+
 # ------------------------------------------------------------------------------------------------ who is let in
 
 
