@@ -25,9 +25,8 @@ from addons.apps import App, UnknownApp, find
 from addons.routing import Router
 from addons.settings import Settings
 from scripts import launch_env, serve
-from scripts.demo import free_port
 from scripts.launch_clients import PLANS, Facts, Place
-from scripts.launch_run import Busy, Proxy, orderly, run_client, stop_leftovers
+from scripts.launch_run import Busy, Proxy, free_port, orderly, run_client, stop_leftovers
 from scripts.terminal import FAILED, fail, warn
 from translators.model import BadRequest
 
@@ -81,7 +80,8 @@ def launch(wish: Wish) -> int:
         if not wish.workspace.is_dir():
             fail(f"--workspace: {wish.workspace} is no folder")
         os.chdir(wish.workspace)
-    with orderly(), ExitStack() as stack:
+    orderly()
+    with ExitStack() as stack:
         home = stack.enter_context(home_of(app, wish.home))
         served = stack.enter_context(attached(wish) if wish.attach else serving(app, wish, home))
         mark = f"{home.name}-{secrets.token_hex(4)}"
@@ -155,12 +155,22 @@ def serving(app: App, wish: Wish, home: Path) -> Iterator[Served]:
         settings = serve.check(options, environ)
         served = Served("", key, strip=launch_env.secret_names(options, environ))
         served.model, served.models, served.upstream = models_for(app, wish, settings)
+        check_key(settings)
         for line in settings.warnings:
             warn(line)
         served.proxy = stack.enter_context(started(options, settings, environ, home))
         served.url = served.proxy.url
         warn(what(app, served, settings))
         yield served
+
+
+def check_key(settings: Settings) -> None:
+    """A client on a provider that will refuse every request is of no use to anybody."""
+    first, *others = settings.upstreams.values()
+    provider = first.provider
+    if not others and first.key is None and provider is not None and provider.key_required:
+        names = " or ".join(provider.key_env)
+        fail(f"{provider.title} has no key: set {names}, name another with --provider, or try it with --demo")
 
 
 def options_of(app: App, wish: Wish, key: str) -> serve.Options:

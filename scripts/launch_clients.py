@@ -68,7 +68,8 @@ def claude(place: Place) -> Plan:
     if not (home / ".claude.json").exists():
         write_json(home / ".claude.json", claude_state(state))
     env = {"ANTHROPIC_BASE_URL": place.url, "ANTHROPIC_AUTH_TOKEN": place.key, **claude_models(place.model)}
-    write_json(home / "llm-link.json", {"env": env})  # flag settings come before those of a project
+    said = {"env": env, "disableDeepLinkRegistration": "disable"}  # else it writes into the desktop's own files
+    write_json(home / "llm-link.json", said)  # these come before the settings of a project
     quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
     own_env = {"CLAUDE_CONFIG_DIR": str(home), **quiet, **env}
     return Plan(own_env, ["--settings", str(home / "llm-link.json")])
@@ -97,14 +98,16 @@ def claude_state(state: dict[str, Any]) -> dict[str, Any]:
     return {"hasCompletedOnboarding": True, **kept}
 
 
+USUAL_WINDOW = 200_000  # of a model of which nothing is known: Claude Code itself would take it for a million
+
+
 def claude_models(model: Facts | None) -> dict[str, str]:
     """Its main model and those that it takes for small work are the one; it compacts within the model's window."""
     if model is None:
         return {}
     names = ("ANTHROPIC_MODEL", *(f"ANTHROPIC_DEFAULT_{size}_MODEL" for size in ("OPUS", "SONNET", "HAIKU")))
     env = dict.fromkeys(names, model.id)
-    if model.context_window:
-        env["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] = str(model.context_window)
+    env["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] = str(model.context_window or USUAL_WINDOW)
     if model.max_output:
         env["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] = str(min(model.max_output, 32000))
     return env

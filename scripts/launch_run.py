@@ -13,6 +13,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,6 +32,12 @@ PR_SET_PDEATHSIG = 1
 
 class Busy(Exception):
     """Another program was faster on the port that looked free."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Proxy:
@@ -99,22 +106,25 @@ def interrupted(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-@contextlib.contextmanager
-def orderly() -> Iterator[None]:
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def orderly() -> None:
     """A signal that would end us at once unwinds instead, so that what was started is stopped."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, interrupted) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for number in ENDING[:3]:
+        signal.signal(number, interrupted)
 
 
 def run_client(words: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Runs the client with our terminal until it ends. Its exit code, or 128 and the signal that ended it."""
-    with kept_terminal():
-        return Client(words, environ).wait()
+    """Runs the client with our terminal until it ends. Its exit code, or 128 and the signal that ended it.
+
+    From then on nothing stops us from putting things away: that is soon done."""
+    try:
+        with kept_terminal():
+            return Client(words, environ).wait()
+    finally:
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
 
 
 class Client:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from scripts.launch_env import cleaned
-from tests.harness import ROOT, clean_environ
+from tests.harness import ROOT, Conn, Seen, Upstream, clean_environ, config, proxy
 
 # It asks the model one thing, as Claude Code would, notes what it sees of the world, and then does what it is told.
 CLIENT = """#!{python}
@@ -252,6 +252,7 @@ def test_a_hung_up_terminal_ends_both(launch: Launch) -> None:
         (("claude", "--binary", "sh", "--base-url", "http://127.0.0.1:9/v1"), 2, "Name it with --model"),
         (("claude", "--binary", "sh", "--workspace", "/no/such"), 2, "--workspace: /no/such is no folder"),
         (("claude", "--binary", "sh", "--provider", "nope", "--model", "m"), 2, "nope"),
+        (("claude", "--binary", "sh"), 2, "Anthropic has no key: set ANTHROPIC_API_KEY, name another with --provider"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, words: tuple[str, ...], code: int, text: str) -> None:
@@ -267,6 +268,68 @@ def test_a_client_that_is_not_installed_is_told_how(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(cli, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 127 and "npm install -g @openai/codex" in done.stderr
+
+
+def say_words(conn: Conn, seen: Seen) -> None:
+    message = {"role": "assistant", "content": "words"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    conn.json({"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]})
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    running = Upstream(say_words)
+    yield running
+    running.stop()
+
+
+def test_a_proxy_that_runs_already(launch: Launch, tmp_path: Path, upstream: Upstream) -> None:
+    (tmp_path / "link").mkdir()
+    settings = config(upstream, auth={"mode": "proxy_key", "keys": [{"value": "T"}]})
+    with proxy(tmp_path / "link", settings) as running:
+        done = launch.run("--attach", running.url, "--model", "m", "--", "exit-4", LLM_LINK_API_KEY="T")
+        assert done.returncode == 4, done.stderr
+        seen = launch.seen()
+        assert seen["said"]["content"][0]["text"] == "words" and seen["env"]["ANTHROPIC_BASE_URL"] == running.url
+        assert running.process.poll() is None  # it is not ours to stop
+        refused = launch.run("--attach", running.url, "--api-key", "wrong", "--", "exit-4")
+        assert refused.returncode == 1 and "wants another key" in refused.stderr
+
+
+def test_presets_in_the_environment(launch: Launch, upstream: Upstream) -> None:
+    done = launch.run(
+        "--",
+        "exit-0",
+        PRESET_OPENAI_ENDPOINT_BASE_URL=f"{upstream.url}/v1",
+        PRESET_ENDPOINT_MODEL="preset-model",
+        PRESET_ENDPOINT_API_KEY="preset-key",
+        LLM_UNIVERSAL_PROXY_KEY="shared",
+    )
+    assert done.returncode == 0, done.stderr
+    seen = launch.seen()
+    assert seen["said"]["content"][0]["text"] == "words" and seen["env"]["ANTHROPIC_AUTH_TOKEN"] == "shared"
+    assert not [name for name in seen["env"] if name.startswith("PRESET_")]
+    (asked,) = upstream.seen
+    assert asked.headers["authorization"] == "Bearer preset-key" and asked.json["model"] == "preset-model"
+
+
+def test_a_config_file_and_an_env_file(launch: Launch, tmp_path: Path, upstream: Upstream) -> None:
+    """The names that they bring are the proxy's alone; what the file asks of clients is not asked of this one."""
+    path = tmp_path / "llm-link.yaml"
+    path.write_text(
+        "listen: 127.0.0.1:1\nauth: {mode: proxy_key, keys: [{value: others}]}\n"
+        f"upstreams: {{u: {{protocol: openai-chat, base_url: '{upstream.url}/v1', api_key: {{env: MY_KEY}}}}}}\n"
+        "models: {claude-*: u/big, small: u/small}\n"
+    )
+    (tmp_path / "keys.env").write_text("MY_KEY=from-file\nOTHER=1\n")
+    done = launch.run(
+        "--config", str(path), "--env-file", str(tmp_path / "keys.env"), "--model", "small", "--", "exit-0"
+    )
+    assert done.returncode == 0, done.stderr
+    seen = launch.seen()
+    assert seen["env"]["ANTHROPIC_MODEL"] == "small" and "MY_KEY" not in seen["env"] and "OTHER" not in seen["env"]
+    assert upstream.seen[0].headers["authorization"] == "Bearer from-file" and upstream.seen[0].json["model"] == "small"
+    launch.nothing_left()
 
 
 def test_the_environment_of_a_client() -> None:
