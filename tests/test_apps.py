@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import shlex
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,11 @@ from addons.apps import UnknownApp, choose_provider, detect, find, find_all
 from addons.catalog import catalogue
 from addons.settings import Settings, SettingsError, load
 from scripts import serve
+from scripts.launch_clients import PLANS
 from scripts.serve import Options
-from tests.harness import Upstream, clean_environ, free_port
+from tests.harness import ROOT, Upstream, clean_environ, free_port
 from tests.test_cli import llm_link
+from tests.test_readme import check_ours
 
 FILE = "upstreams: {own: {protocol: openai-chat, base_url: http://127.0.0.1:9/v1}}\n"
 
@@ -196,3 +201,24 @@ def test_two_apps_in_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         process.terminate()
         process.wait(10)
         upstream.stop()
+
+
+# ------------------------------------------------------------------------------------------------ the page about them
+
+
+def test_the_page_about_apps_is_true() -> None:
+    page = (ROOT / "docs" / "apps.md").read_text("utf-8")
+    lines = [
+        shlex.split(line)
+        for block in re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S)
+        for line in block.splitlines()
+    ]
+    for words in [*lines, *(shlex.split(text) for text in re.findall(r"`(llm-link [^`]+)`", page))]:
+        assert words[0] == "llm-link"
+        check_ours(words[1:])
+        for name in [word for before, word in pairwise(words) if before in ("launch", "configure", "info", "--app")]:
+            assert find(name)
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", page) if "://" not in link]
+    assert links and all((ROOT / "docs" / link).exists() for link in links)
+    launched = (ROOT / "scripts" / "apps").iterdir()
+    assert {find(script.name).name for script in launched} == set(PLANS)

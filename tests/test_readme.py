@@ -43,8 +43,7 @@ def check_ours(words: list[str]) -> None:
         command = command.get_command(None, name)
     words = words[: words.index("--")] if "--" in words else words  # what follows is another program's
     known = {option for parameter in command.params for option in parameter.opts}
-    ours = words[: words.index("--")] if "--" in words else words  # what follows is another program's
-    assert {word for word in ours if word.startswith("-")} <= known, words
+    assert {word for word in words if word.startswith("-")} <= known, words
 
 
 def test_every_shell_command_is_one_that_works() -> None:
@@ -61,6 +60,9 @@ def test_every_shell_command_is_one_that_works() -> None:
                 assert set(options) <= {"llm_link_config", "llm_link_policy", "llm_link_protocol"}
             case "export" | "claude":
                 continue
+            case _ if program.startswith("scripts/apps/"):
+                assert (ROOT / program).stat().st_mode & 0o111, f"{program} cannot be run"
+                check_ours(["launch", *words[1:]])
             case _:
                 assert (ROOT / program).stat().st_mode & 0o111, f"{program} cannot be run"
     assert {"llm-link", "mitmdump", "scripts/demo", "scripts/test"} <= seen
