@@ -42,7 +42,8 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Model(Row, frozen=True, kw_only=True):
-    """A model of one provider. Sizes in tokens, 0: unknown; `price`: US dollars for a million tokens, in and out."""
+    """A model of one provider. Sizes in tokens, 0: unknown; `price`: US dollars for a million tokens, in and out;
+    `cache_price`: the same for input that is read from the cache and that is written to it."""
 
     id: str
     title: str = ""
@@ -52,6 +53,7 @@ class Model(Row, frozen=True, kw_only=True):
     vision: bool = False
     reasoning: bool = False
     price: tuple[float, float] | None = None
+    cache_price: tuple[float, float] | None = None
 
 
 class ModelRow(Row, frozen=True, kw_only=True):

@@ -197,6 +197,7 @@ class Exchange:
         self.error: ApiError | None = None
         self.cost: float | None = None  # US dollars, once it is over and where prices are known
         self.cancelled = False
+        self.caller = ""  # the label of the key that let it in
         self.stopped = False  # the operator killed it
         self.edited = False  # an answer in one piece: the operator or a script changed it
         self.streaming = False

@@ -37,6 +37,7 @@ from addons.exchange import Exchange, Reply
 from addons.gateway import LinkLayer
 from addons.intercepting import Intercepting, check_open, intercepts, serves_peer
 from addons.keeping import Keeping
+from addons.ledger import Ledger
 from addons.listeners import Listeners
 from addons.memory import TurnMemory
 from addons.opening import Opening
@@ -83,9 +84,8 @@ class Link:
         self._watch: asyncio.Task[None] | None = None
         self._stamps: dict[Path, Stamp | None] = {}
         self._board, self._meters = Board(), Meters()
-        self.running_now = Running(
-            self._board, self._live, self._load, lambda settings: self.rules.use(settings.rules)
-        )
+        self._ledger = Ledger()
+        self.running_now = Running(self._board, self._live, self._load, self._use)
         self._door = Door(self.running_now)
         self.intercepting = Intercepting(self)
 
@@ -133,6 +133,7 @@ class Link:
         if self._watch is not None:
             self._watch.cancel()
         self.steering.stop()
+        self._ledger.close()
         if self.playback is not None:
             self.playback.stop()
 
@@ -232,6 +233,11 @@ class Link:
         if not ctx.options.proxyauth:
             check_reachable(host, settings)
         return settings.served_on(host)
+
+    def _use(self, settings: Settings) -> None:
+        """Those in use are other ones now."""
+        self.rules.use(settings.rules)
+        self._ledger.use(settings.usage)
 
     def _host(self) -> str | None:
         """The address that the command line or the mode names."""
@@ -346,7 +352,7 @@ class Link:
         if isinstance(opened, Reply):
             if self._watched():
                 self._recorder.note(flow)
-            self.running_now.stats.closed(opening.exchange, flow.id)
+            self._count(opening.exchange, flow)
         else:
             if self._watched():
                 opened.watch()
@@ -366,7 +372,7 @@ class Link:
         """The answer to a request that is not even looked at."""
         opening = self.opening(flow, taken)
         reply = opening.refuse(error)
-        self.running_now.stats.closed(opening.exchange, flow.id)
+        self._count(opening.exchange, flow)
         return reply
 
     async def llm_control(self, call: Call) -> None:
@@ -385,6 +391,12 @@ class Link:
         if not exchange.showing and ctx.master.addons.get("view") is not None:
             exchange.showing = True
             asyncio.get_running_loop().call_later(exchange.show_in, self.show, flow, exchange)
+
+    def _count(self, exchange: Exchange, flow: http.HTTPFlow) -> None:
+        """An exchange is over: in the numbers, and in the usage that is kept."""
+        row = self.running_now.stats.closed(exchange, flow.id)
+        if row is not None:
+            self._ledger.note(exchange, row)
 
     def show(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """What there is of it, now."""
@@ -429,7 +441,7 @@ class Link:
             self._recorder.write(flow, exchange)
         except Exception:
             logger.exception("request %s: its record could not be written", exchange.seed.id)
-        self.running_now.stats.closed(exchange, flow.id)
+        self._count(exchange, flow)
         log.exchange_line(exchange)
 
 

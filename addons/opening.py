@@ -185,7 +185,9 @@ class Opening:
             return credentials.admit_passing(self._exchange.taken, self._settings)
         headers = self._flow.request.headers
         host, origin = headers.get("host"), headers.get("origin")
-        return credentials.admit(self._exchange.taken, self._settings, host=host, origin=origin)
+        key = credentials.admit(self._exchange.taken, self._settings, host=host, origin=origin)
+        self._exchange.caller = key.label if key is not None else ""
+        return key
 
     def _body(self) -> bytes:
         request, limit = self._flow.request, self._settings.limits.request_body

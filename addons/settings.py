@@ -58,6 +58,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+USAGE = "llm-link.db"  # where usage is kept, beside the config
+
+
 class TargetRef(NamedTuple):
     """A target as it is written; `model` `*`: the client's own name."""
 
@@ -103,7 +106,7 @@ class Settings:
     keepalive: float = 10
     keepalive_early: float = 0
     rules: tuple[RulePart, ...] = ()
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = field(default_factory=lambda: Usage(store="off"))
     store: StorePart = field(default_factory=StorePart)
     cors: Cors = field(default_factory=Cors)
     control: Control = field(default_factory=Control)
@@ -174,6 +177,20 @@ def space_settings(config: Mapping[str, Any], base: Settings, environ: Mapping[s
 _FIELDS = {"addressing": "addressing_said"}  # key of the config -> field of `Settings`, where they differ
 
 
+def usage_store(named: str | None, config: Path | None, folder: Path) -> str:
+    """Where usage is kept, in full."""
+    named = named or (f"sqlite:{USAGE}" if config is not None else "off")
+    kind, _, place = named.partition(":")
+    return f"sqlite:{folder / Path(place).expanduser()}" if kind == "sqlite" else named
+
+
+def usage_of(config: Path) -> str:
+    """The same for a config file, whatever else may be wrong with it. Raises `SettingsError`."""
+    part = settings_yaml.read(config).values.get("usage")
+    named = part.get("store") if isinstance(part, dict) else part
+    return usage_store("off" if named is False else named if isinstance(named, str) else None, config, config.parent)
+
+
 def changed_listen(old: Settings, new: Settings) -> bool:
     """Whether a reload asks for another address, which only a restart can give."""
     return old.listen != new.listen
@@ -226,7 +243,7 @@ class _Build:
             keepalive=file.keepalive,
             keepalive_early=file.keepalive_early,
             rules=tuple(rule.model_copy(update={"path": self._at(rule.path)}) for rule in file.rules),
-            usage=file.usage,
+            usage=self._usage(),
             store=file.store.model_copy(update={"path": str(report.stored.path)}),
             watched=(report.stored.path,) if report.stored.asked else (),
             cors=file.cors,
@@ -241,6 +258,10 @@ class _Build:
     def _at(self, path: str) -> str:
         """A path of the file, relative to it."""
         return str(self.folder / Path(path).expanduser())
+
+    def _usage(self) -> Usage:
+        """With its path made whole."""
+        return Usage(store=usage_store(self.file.usage.store, self.path, self.folder))
 
     def _logging(self) -> Logging:
         logging = self.file.logging
@@ -326,8 +347,6 @@ class _Build:
     def _later(self) -> Iterator[KeyPath]:
         """The keys that were written and whose features come later."""
         file = self.file
-        if file.usage.store != "off":
-            yield ("usage",)
         for name, upstream in file.upstreams.items():
             yield from (("upstreams", name, *rest) for rest in _later_of(upstream))
 

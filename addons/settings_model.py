@@ -255,7 +255,7 @@ class RulePart(Part):
 
 
 class Usage(Part):
-    store: Name = "off"
+    store: Name | None = None  # None: llm-link.db beside the config file, and off without one
 
     @model_validator(mode="before")
     @classmethod
@@ -264,8 +264,8 @@ class Usage(Part):
 
     @field_validator("store")
     @classmethod
-    def _known(cls, store: str) -> str:
-        if store != "off" and not store.startswith(("sqlite:", "redis://", "rediss://")):
+    def _known(cls, store: str | None) -> str | None:
+        if store not in (None, "off") and not re.fullmatch(r"sqlite:.+|rediss?://.+", store):
             raise ValueError("expected sqlite:FILE, redis://…, or off")
         return store
 

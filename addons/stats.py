@@ -13,8 +13,9 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from addons.catalog import catalogue
+from addons.catalog import Model
 from addons.exchange import Attempt, Exchange
+from addons.pricing import dollars, priced
 from addons.routing import Target
 from translators.model import Usage
 
@@ -93,17 +94,17 @@ class Stats:
         self.samples: deque[tuple[float, float | None, float]] = deque(maxlen=SAMPLES)  # ended, first, total
         self.slots: deque[Slot] = deque(maxlen=SLOTS)
         self._labels: dict[tuple[str, str], str] = {}
-        self._prices: dict[tuple[str, str], tuple[float, float] | None] = {}
+        self._prices: dict[tuple[str, str], Model | None] = {}
 
     def config_changed(self) -> None:
         """Which names are known may be otherwise now."""
         self._labels.clear()
         self._prices.clear()
 
-    def closed(self, exchange: Exchange, flow: str = "") -> None:
-        """An exchange is over, or was refused. `flow`: the id of mitmproxy's flow."""
+    def closed(self, exchange: Exchange, flow: str = "") -> Row | None:
+        """An exchange is over, or was refused. `flow`: the id of mitmproxy's flow. None: it is not counted."""
         if exchange.surface.purpose not in _COUNTED and exchange.error is None:
-            return
+            return None
         attempt = exchange.attempt
         target = attempt.target if attempt is not None else None
         protocol = exchange.codec.NAME
@@ -123,6 +124,7 @@ class Stats:
                 self.samples.append((row.ended, row.first, row.total))
         self.recent.append(row)
         self._chart(row)
+        return row
 
     def _attempted(self, exchange: Exchange, protocol: str) -> None:
         self.bytes["client", "in"] += len(exchange.wire.body)
@@ -191,15 +193,13 @@ class Stats:
         return None if attempt is None or usage is None else self._cost(attempt.target, usage)
 
     def _cost(self, target: Target, usage: Usage) -> float | None:
-        """US dollars; cached input counts as fresh, since the catalogue has no prices for it: no less is billed."""
+        """US dollars; None: nobody knows the price."""
         key = (target.upstream.root, target.model)
         if key not in self._prices:
             if len(self._prices) >= _MOST_MODELS:
                 return None
-            row = catalogue().info(target.model, target.upstream.provider)
-            self._prices[key] = row.price if row is not None else None
-        price = self._prices[key]
-        return None if price is None else (usage.prompt * price[0] + usage.completion * price[1]) / 1e6
+            self._prices[key] = priced(target.model, target.upstream.provider)
+        return dollars(self._prices[key], usage)
 
 
 def _known(exchange: Exchange, target: Target) -> bool:

@@ -42,6 +42,7 @@ COMMANDS = {
         LOOK, "doctor", "Say what works here and what does not: the machine, the config, keys, upstreams, clients."
     ),
     "models": Row(LOOK, "models", "The models that LLM Link knows, with what they can do."),
+    "usage": Row(LOOK, "usage", "What was used: requests, tokens, cost, times."),
     "init": Row(SET_UP, "init", "Ask a few questions and write a config file."),
     "apps": Row(SET_UP, "apps", "The clients known by name, and how each is pointed here."),
     "providers": Row(SET_UP, "providers", "The providers known by name, and their keys."),
@@ -52,7 +53,6 @@ COMMANDS = {
 # Commands of the contract that come later: they say so, whatever follows them.
 NOT_BUILT = (
     "try",
-    "usage",
 )
 
 

@@ -85,7 +85,6 @@ def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> Non
 @pytest.mark.parametrize(
     "words",
     [
-        ["usage"],
         ["try", "rule.py", "a.mitm"],
     ],
 )

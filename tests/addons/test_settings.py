@@ -92,17 +92,12 @@ def test_the_whole_file(config: Loader, tmp_path: Path) -> None:
     assert settings.store.path == str(tmp_path / "providers.db")
 
 
-def test_keys_of_later_features_are_accepted_with_one_line_each(config: Loader) -> None:
-    lines = [line.rpartition("/c.yaml:")[2] for line in config(WHOLE, ENVIRON).warnings]
-    assert sorted(line.split(": ")[1] for line in lines) == [
-        "usage",
-    ]  # fmt: skip
-    assert all(line.endswith(": accepted, but has no effect in this version") for line in lines)
+def test_the_whole_file_works(config: Loader) -> None:
+    assert config(WHOLE, ENVIRON).warnings == ()
 
 
 LATER = [
     ("upstreams: {a: {provider: local, proxy: 'socks5://127.0.0.1:1080'}}", "upstreams.a.proxy"),
-    ("usage: {store: 'redis://127.0.0.1'}", "usage"),
 ]
 
 
@@ -145,7 +140,6 @@ DEFAULTS = {
     "limits.rate.concurrent": 0,
     "keep.exchanges": 2000,
     "keep.bytes": 256 * 1024**2,
-    "usage.store": "off",
     "cors.origins": (),
     "control.enabled": True,
     "control.keys": (),
