@@ -46,6 +46,7 @@ from addons.http_stream import Commands, LinkStream, Tick
 
 if TYPE_CHECKING:
     from addons.catalog import Provider
+    from addons.chat_socket import ChatSocket
     from addons.link import Link
 
 _RARE = (events.Wakeup, events.Start, events.ConnectionClosed, Nudge)
@@ -62,6 +63,7 @@ class LinkServer(Http1Server):
     with a control character or a folded line is refused: some upstreams read a second field there."""
 
     _chunked = False  # the answer that goes out
+    socket: ChatSocket | None = None  # what the connection was upgraded to
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         if isinstance(event, events.DataReceived):
@@ -89,7 +91,14 @@ class LinkServer(Http1Server):
             yield ReceiveHttp(RequestEndOfMessage(self.stream_id))
             yield from self.mark_done(request=True)
 
+    def _handle_event(self, event: events.Event) -> Commands:
+        if self.socket is not None and isinstance(event, events.Wakeup):
+            return self.socket.go_on()
+        return super()._handle_event(event)
+
     def send(self, event: HttpEvent) -> Commands:
+        if self.socket is not None and event.stream_id != self.stream_id:
+            return self.socket.answered(event)
         if isinstance(event, ResponseData):  # the way of every token
             return self._send_piece(event.data)
         return self._break_off(event) if isinstance(event, ResponseProtocolError) else self._send(event)
@@ -225,6 +234,13 @@ class LinkLayer(HttpLayer):
         if self.provider is None or not isinstance(server, LinkServer | LinkServer2) or server.request is None:
             return False
         return self.link.intercepting.surface(self.provider, server.request) is None
+
+    @property
+    def server(self) -> LinkServer:
+        """The client's side of HTTP/1."""
+        server = self.connections[self.context.client]
+        assert isinstance(server, LinkServer)
+        return server
 
     # ---- deadlines
 

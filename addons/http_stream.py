@@ -102,6 +102,16 @@ class LinkStream(Holding):
             self.exchange, self.opened_at = opened, time.monotonic()
             yield from self.try_next()
 
+    def flow_done(self) -> Commands:
+        """The answer went out."""
+        if not self.upgraded:
+            yield from super().flow_done()
+            return
+        self.child_layer = socket = self.link.chat_socket(self.context, self.flow, self.taken)
+        self.parent.server.socket = socket
+        self._handle_event = self.passthrough
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+
     # ------------------------------------------------------------------------------------------ attempts
 
     def try_next(self) -> Commands:

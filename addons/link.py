@@ -23,12 +23,15 @@ from mitmproxy.flow import Flow
 from mitmproxy.hooks import UpdateHook
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes, tls
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
+from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.tls import TlsData
 
 from addons import attempts, credentials, leash, log
+from addons.chat_socket import ChatSocket
 from addons.choosing import Board
 from addons.commands import Commands
 from addons.control.door import Call, Door
@@ -82,6 +85,7 @@ class Link:
         self.steering = Steering(lambda flow: self.playback.handler(flow) if self.playback is not None else None)
         self.update: Callable[[Sequence[Flow]], None] | None = None  # mitmproxy's hook; it keeps hooks from being cheap
         self._watch: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._stamps: dict[Path, Stamp | None] = {}
         self._board, self._meters = Board(), Meters()
         self._ledger = Ledger()
@@ -150,9 +154,11 @@ class Link:
         for id in [*self._of_client.get(client.id, ())]:
             self.cancelled(*self._live[id])
         handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
-        for io in [*handler.transports.values()] if handler is not None else ():
-            if io.writer is not None and io.handler is not None and io.handler.done():
-                io.writer.close()
+        open_ones = [io for io in handler.transports.values() if io.writer and io.handler] if handler else []
+        if open_ones:
+            task = asyncio.create_task(_closed(open_ones), name="closing sockets")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         layers = nextlayer.context.layers
@@ -336,6 +342,15 @@ class Link:
             request.path = again.path
         return replace(again, presented=again.presented or taken.presented)
 
+    def chat_socket(self, context: Context, flow: http.HTTPFlow, taken: Taken) -> ChatSocket:
+        """What an upgraded connection speaks: its requests come from the same place, with its key if they have none."""
+        headers, path = flow.request.headers, flow.request.path.partition("?")[0]
+        needs_key = self.running_now.at(path).settings.auth.mode != "none" and not taken.presented
+        named = [(name, headers[name]) for name in ("host", "origin", "user-agent", "x-client") if name in headers]
+        key = [("authorization", f"Bearer {value}") for value in taken.values]
+        place = path.removesuffix("/ws") + "/chat/completions"
+        return ChatSocket(context, flow, place, named, key, needs_key, self.body_limit)
+
     def opening(self, flow: http.HTTPFlow, taken: Taken) -> Opening:
         """A request whose body is here, before anything is done with it."""
         rules = self.rules.current()
@@ -459,6 +474,14 @@ def _reverse(specs: Sequence[str]) -> Reverse | None:
         if isinstance(mode, ReverseMode):
             return Reverse(mode.scheme, mode.address[0], mode.address[1])
     return None
+
+
+async def _closed(connections: Sequence[ConnectionIO]) -> None:
+    """Close the sockets of a client's connections once their tasks have ended."""
+    await asyncio.wait([io.handler for io in connections if io.handler])
+    for io in connections:
+        if io.writer:
+            io.writer.close()
 
 
 def _started() -> bool:

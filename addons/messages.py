@@ -15,7 +15,9 @@ _RESPONSE = http.Response(b"HTTP/1.1", 200, b"", http.Headers(), b"", None, 0.0,
 Fields = Iterable[tuple[bytes, bytes]]
 
 
-def request(scheme: str, host: str, port: int, method: str, path: str, fields: Fields, body: bytes) -> http.Request:
+def request(
+    scheme: str, host: str, port: int, method: str, path: str, fields: Fields, body: bytes | None
+) -> http.Request:
     made = _like(_REQUEST)
     data = made.data
     data.scheme, data.host, data.port = scheme.encode(), host, port

@@ -5,7 +5,9 @@ Whatever is wrong becomes an error in the shape of the surface's protocol: nothi
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import re
 import secrets
 import time
@@ -38,6 +40,8 @@ _TEXT = {"content-type": "text/plain; charset=utf-8"}
 _STRING = msgspec.json.Decoder(str)
 _NO_PATH = re.compile("[\x00-\x20\x7f\udc80-\udcff]")  # the last are how Python holds bytes that are no UTF-8
 _TAG = ":latest"
+_NONCE = re.compile(r"[A-Za-z0-9+/]{22}==")
+_ACCEPT = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 
 # Answered whoever asks, and without a look at the rest of the request.
 _OPEN: dict[str, tuple[dict[str, str], bytes]] = {
@@ -51,7 +55,6 @@ _FIXED = {"version": b'{"version":"0.40.0"}', "running": b'{"models":[]}'}
 _REFUSED: dict[str, Callable[[str, str], BadRequest]] = {
     "unknown": lambda method, path: BadRequest(f"there is nothing at {method} {path}", status=404, kind="not_found"),
     "method": lambda method, path: BadRequest(f"{path} does not take {method}", status=404, kind="not_found"),
-    "unbuilt": lambda method, path: BadRequest(f"{path} is not built yet", status=501, kind="not_built"),
     "upgrade": lambda method, path: BadRequest(f"{path} is served over HTTP only", status=426),  # Codex then does
 }
 
@@ -128,6 +131,8 @@ class Opening:
         if (asked := cors.preflight(self._flow.request, self._settings)) is not None:
             return asked
         self._check_surface()
+        if purpose == "socket":
+            return self._upgrade()
         key = None if self._exchange.taken.origin is not None else self._admit()
         if purpose == "models":
             query = self._surface.path.partition("?")[2]
@@ -169,6 +174,20 @@ class Opening:
 
     def _answer(self, body: bytes, headers: dict[str, str] = _JSON) -> Reply:
         return Reply(200, {**headers, **replies.own_headers(self._exchange)}, body)
+
+    def _upgrade(self) -> Reply:
+        """The chat WebSocket. Its messages bring the keys; without a required one, no web page may open it."""
+        if self._settings.auth.mode != "proxy_key":
+            self._admit()
+        headers = self._flow.request.headers
+        if headers.get("upgrade", "").lower() != "websocket" or headers.get("sec-websocket-version") != "13":
+            raise BadRequest("this is a WebSocket, of version 13", status=426)
+        key = headers.get("sec-websocket-key", "")
+        if not _NONCE.fullmatch(key):
+            raise BadRequest("sec-websocket-key is no such key", "sec-websocket-key")
+        accept = base64.b64encode(hashlib.sha1((key + _ACCEPT).encode(), usedforsecurity=False).digest()).decode()
+        more = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-accept": accept}
+        return Reply(101, {**more, **replies.own_headers(self._exchange)}, b"")
 
     def _check_surface(self) -> None:
         surface, request = self._surface, self._flow.request

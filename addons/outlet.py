@@ -27,6 +27,7 @@ class Outlet(Intake):
         super().__init__(context, stream_id, parent)
         self.exchange: Exchange | None = None
         self.begun = False  # the head of the answer went to the client
+        self.upgraded = False  # to the chat WebSocket
         self.early = False  # it did before the upstream said anything
         self.heard_at = 0.0  # when the upstream last said something, monotonic
         self.sent_at = 0.0  # when the client last got something
@@ -110,9 +111,10 @@ class Outlet(Intake):
         """Send an answer in one piece."""
         self.parent.disarm(self.stream_id)
         self.server_state = self.state_done
-        length = (b"content-length", str(len(reply.body)).encode())
+        length = ((b"content-length", str(len(reply.body)).encode()),) if reply.status != 101 else ()
         body = reply.body if self.flow.request.method != "HEAD" else b""  # else it would be read as the next answer
-        response = messages.response(reply.status, reply.headers, body, (length,))
+        response = messages.response(reply.status, reply.headers, body, length)
+        self.upgraded = reply.status == 101
         self.flow.response = response
         self.share(response)
         if self.exchange is not None:

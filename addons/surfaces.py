@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 Purpose = Literal[
     "generate", "count_tokens", "embed", "compact", "stored", "models", "model", "probe", "health", "version",
-    "running", "upgrade", "unbuilt", "unknown", "method",
+    "running", "upgrade", "socket", "unknown", "method",
 ]  # fmt: skip
 
 
@@ -60,6 +60,7 @@ _GETS: dict[str, tuple[Purpose, str]] = {
     "/api/tags": ("models", "ollama"),
     "/api/version": ("version", "ollama"),
     "/api/ps": ("running", "ollama"),
+    "/v1/ws": ("socket", "openai-chat"),
 }
 _HEALTH = frozenset({"/health", "/ready"})
 
@@ -83,11 +84,6 @@ _SHOW = re.compile(r"^/api/show/(?P<name>.+)$")
 # What a provider keeps of earlier answers: what follows the id, and the methods that it takes.
 _STORED = re.compile(r"^(?:/v1)?/responses/\w[\w.~:-]*(?P<rest>/cancel|/input_items)?$")
 _STORED_METHODS = {None: ("GET", "DELETE"), "/cancel": ("POST",), "/input_items": ("GET",)}
-
-# What later versions serve: known already, so that a client is told what is the matter.
-_UNBUILT: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"^/v1/ws$"), "openai-chat"),
-)
 
 # What an unknown path is near to, by its beginning or by what is in it.
 _NEAREST: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -143,7 +139,7 @@ def _known(method: str, path: str, query: str, headers: Container[str], owners: 
         return Surface("model" if method == "GET" else "method", "ollama", name=unquote(match["name"]))
     if (match := _STORED.match(path)) is not None:
         return Surface("stored" if method in _STORED_METHODS[match["rest"]] else "method", "openai-responses")
-    return next((Surface("unbuilt", protocol) for pattern, protocol in _UNBUILT if pattern.match(path)), None)
+    return None
 
 
 def _models(

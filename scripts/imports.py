@@ -21,7 +21,7 @@ WITH_MITMPROXY = {
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
     *("holding", "steering", "exporting"),
-    *("listeners", "egress"),
+    *("listeners", "egress", "chat_socket"),
     *("control_stream", "cors"),
 }
 # Those that carry an exchange through the bridge.

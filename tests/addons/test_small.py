@@ -368,9 +368,9 @@ UPGRADE = "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nS
 
 
 @pytest.mark.parametrize(("path", "status"), [
-    ("/v1/responses", 426), ("/openai/v1/responses?model=m", 426), ("/responses", 426), ("/v1/ws", 501),
+    ("/v1/responses", 426), ("/openai/v1/responses?model=m", 426), ("/responses", 426), ("/v1/ws", 400),
 ])  # fmt: skip
-def test_no_websocket_yet(link: Proxy, path: str, status: int) -> None:
+def test_no_websocket_of_responses_and_none_with_a_bad_key(link: Proxy, path: str, status: int) -> None:
     request = f"GET {path} HTTP/1.1\nHost: 127.0.0.1\n{UPGRADE}\n"
     first, second = talk(link, request, "GET /health HTTP/1.1\nHost: 127.0.0.1\n\n")
     assert first.startswith(f"HTTP/1.1 {status}".encode()) and b'{"error":' in first

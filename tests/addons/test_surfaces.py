@@ -55,7 +55,7 @@ ROWS = [
     ("POST /ollama/api/embeddings", "embed ollama"),
     ("POST /v1/embeddings", "embed openai-chat"),
     ("POST /openai/v1/embeddings", "embed openai-chat"),
-    ("GET /v1/ws", "unbuilt openai-chat"),
+    ("GET /v1/ws", "socket openai-chat"),
     ("GET /v1/models", "models openai-chat"),
     ("GET /v1/models/up/some:model", "model openai-chat"),
     ("GET /anthropic/v1/models", "models anthropic"),
