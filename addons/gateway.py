@@ -286,7 +286,7 @@ class LinkLayer(HttpLayer):
         """Let those who wait for a connection know that it takes too long. mitmproxy may never say so: where the peer
         resets a connection at once, the task that makes it dies of an assertion."""
         waiting = self.waiting_for_establishment.pop(connection, [])
-        outer = self._outer(connection)
+        outer = self.outer(connection)
         self.connections.pop(connection, None)
         self._abandoned.add(outer)
         yield commands.CloseConnection(outer)
@@ -347,14 +347,14 @@ class LinkLayer(HttpLayer):
 
     def abandon(self, connection: Connection) -> Commands:
         """Give up a connection whose answer is not wanted any more; what it still says is dropped."""
-        outer = self._outer(connection)
+        outer = self.outer(connection)
         if outer is not connection:  # nobody tells us of its end
             self.connections.pop(connection, None)
         self._abandoned.add(outer)  # also where it is closing: the news of that may still be on its way
         if outer.state is not ConnectionState.CLOSED:
             yield commands.CloseConnection(outer)
 
-    def _outer(self, connection: Connection) -> Connection:
+    def outer(self, connection: Connection) -> Connection:
         """The connection to the egress proxy that this one leads through, or itself."""
         first = self.connections.get(connection)
         return first.tunnel_connection if isinstance(first, TunnelLayer) else connection

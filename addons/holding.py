@@ -107,7 +107,7 @@ class Holding(Ruling):
 
     def throttle(self, still: bool) -> None:
         if isinstance(self.context.server, Server):
-            self.link.steering.throttle(self.flow, self.context.server, still)
+            self.link.steering.throttle(self.flow, self.parent.outer(self.context.server), still)
 
     def stand_still(self, now: float) -> None:
         """While it is held, no time passes for the upstream."""

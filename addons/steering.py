@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mitmproxy import ctx
-from mitmproxy.connection import Server
+from mitmproxy.connection import Connection
 from mitmproxy.flow import Flow
 from mitmproxy.http import HTTPFlow
-from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
+from mitmproxy.proxy.server import ConnectionHandler
 
 from addons.holding import Nudge, killed
 
@@ -64,16 +64,14 @@ class Steering:
         intercept = ctx.master.addons.get("intercept")
         return intercept is not None and bool(intercept.should_intercept(flow))
 
-    def throttle(self, flow: HTTPFlow, server: Server, still: bool) -> None:
+    def throttle(self, flow: HTTPFlow, server: Connection, still: bool) -> None:
         """Read nothing more from an upstream, or do so again."""
         handler = self._handler(flow)
-        if handler is None:
-            return
-        for io in _transports(handler, server):
-            if isinstance(io.writer, asyncio.StreamWriter):
-                transport = io.writer.transport
-                assert isinstance(transport, asyncio.ReadTransport)
-                transport.pause_reading() if still else transport.resume_reading()
+        io = handler.transports.get(server) if handler is not None else None
+        if io is not None and isinstance(io.writer, asyncio.StreamWriter):
+            transport = io.writer.transport
+            assert isinstance(transport, asyncio.ReadTransport)
+            transport.pause_reading() if still else transport.resume_reading()
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -115,12 +113,3 @@ class Steering:
                 del self._paused[flow.id]
                 self._nudge(flow)
         self._look_later()
-
-
-def _transports(handler: ConnectionHandler, server: Server) -> list[ConnectionIO]:
-    """What carries a connection: its own socket, or that to the egress proxy that it goes through."""
-    if server in handler.transports:
-        return [handler.transports[server]]
-    via = server.via[1] if server.via else None
-    there = ((one, io) for one, io in handler.transports.items() if isinstance(one, Server))
-    return [io for one, io in there if via is not None and one.address == via]

@@ -13,20 +13,16 @@ from msgspec.structs import replace
 
 from addons.export import redact
 from addons.export.asked import Asked, ExportError
+from addons.neutral import in_own_words
 from addons.views.reading import Unreadable, answer_of, asked
 from translators import CODECS
-from translators.codec import DEFAULT_TRAITS, Codec, Seed, Traits
-from translators.custom import Customs
+from translators.codec import Codec, Seed
 from translators.events import fold, unfold
 from translators.model import BadRequest, Part, Request, Response, ToolResult, Usage
 
 SEED = Seed("seed0seed0seed0seed0seed", 1_700_000_000)
 
-# As the tests have it: what the provider of a protocol takes, and what its requests always say.
-_TRAITS = dict.fromkeys(CODECS, DEFAULT_TRAITS) | {
-    "openai-chat": Traits(custom_tools=True),
-    "openai-responses": Traits(custom_tools=True, prefill=False),
-}
+# What requests of a protocol always say.
 _ALWAYS: dict[str, Any] = {
     "openai-responses": {
         "store": False,
@@ -75,10 +71,7 @@ def _plain_answer(response: Response) -> Response:
 def _files(codec: Codec, request: Request, response: Response) -> tuple[dict[str, Any], list[list[str]]]:
     """The files of one protocol, and the losses of its request."""
     name = codec.NAME
-    freeform = codec.CUSTOM_TOOLS and _TRAITS[name].custom_tools
-    asked_for = request if freeform else Customs(request).wrap(request)
-    streamed = codec.render_request(asked_for, _TRAITS[name])
-    whole = codec.render_request(replace(asked_for, stream=False), _TRAITS[name])
+    streamed, whole = in_own_words(codec, request), in_own_words(codec, replace(request, stream=False))
     answer = _of(response, name, Response)
     read, read_whole = codec.parse_request(streamed.wire), codec.parse_request(whole.wire)
     body = codec.render_response(answer, read_whole, SEED)

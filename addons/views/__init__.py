@@ -10,6 +10,7 @@ from mitmproxy.contentviews import Contentview
 
 from addons.views import conversation, diff, sides, stream, usage
 from addons.views.base import CompareView, RecordView
+from addons.views.edit import NeutralView
 
 VIEWS: tuple[Contentview, ...] = (
     RecordView("LLM Conversation", conversation.asked, conversation.answered, priority=2),
@@ -19,4 +20,5 @@ VIEWS: tuple[Contentview, ...] = (
     RecordView("LLM Stream", stream.timeline, stream.timeline),
     RecordView("LLM Usage", usage.usage, usage.usage),
     CompareView(),
+    NeutralView(),
 )
