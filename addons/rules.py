@@ -158,16 +158,17 @@ class Rules:
     def _own(self) -> Iterator[Rule]:
         required = {part.path for part in self._parts if part.required}
         for file in self._files:
-            yield Rule(file.path, file.path in required, _hooks(file.module), file.fault)
+            yield Rule(file.path, file.path in required, hooks_of(file.module), file.fault)
 
     def _foreign(self, modules: Sequence[ModuleType | None]) -> Iterator[Rule]:
         """Scripts of `-s`."""
         for module in modules:
             if module is not None and self not in getattr(module, "addons", ()):
-                yield Rule(str(getattr(module, "__file__", module)), False, _hooks(module))
+                yield Rule(str(getattr(module, "__file__", module)), False, hooks_of(module))
 
 
-def _hooks(module: ModuleType | None) -> dict[str, tuple[Any, ...]]:
+def hooks_of(module: ModuleType | None) -> dict[str, tuple[Any, ...]]:
+    """The functions that a script and the addons in it define, by hook."""
     found = {hook: tuple(_functions(module, hook)) for hook in HOOKS}
     return {hook: functions for hook, functions in found.items() if functions}
 

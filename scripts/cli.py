@@ -20,7 +20,7 @@ sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() not 
 import typer  # noqa: E402
 
 from scripts.command import App, Group, UsageError, format_examples, format_options, heading  # noqa: E402
-from scripts.terminal import FAILED, USAGE, Trouble, fail  # noqa: E402
+from scripts.terminal import FAILED, USAGE, Trouble  # noqa: E402
 
 
 class Row(NamedTuple):
@@ -38,6 +38,7 @@ COMMANDS = {
     "launch": Row(RUN, "launch", "Run a client on any provider: proxy and client together, from start to end."),
     "demo": Row(RUN, "demo", "A conversation with a scripted model through the proxy: no key, no network."),
     "check": Row(LOOK, "check", "Read a config file and say what it would serve, or what is wrong with it."),
+    "try": Row(LOOK, "try_rule", "Show what a rule changes in saved exchanges, with nothing sent."),
     "doctor": Row(
         LOOK, "doctor", "Say what works here and what does not: the machine, the config, keys, upstreams, clients."
     ),
@@ -49,11 +50,6 @@ COMMANDS = {
     "keys": Row(SET_UP, "keys", "The keys that clients must present: issue, list, revoke."),
     "version": Row(LOOK, "version", "The version of LLM Link."),
 }
-
-# Commands of the contract that come later: they say so, whatever follows them.
-NOT_BUILT = (
-    "try",
-)
 
 
 class Root(Group):
@@ -69,12 +65,6 @@ class Root(Group):
         command = typer.main.get_command(import_module(f"scripts.commands.{row.module}").app)
         command.name = cmd_name
         return command
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        name = args[0]
-        if name in NOT_BUILT and not ctx.resilient_parsing:
-            fail(f"{name}: not built yet")
-        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         own = {option for parameter in self.get_params(ctx) for option in parameter.opts}

@@ -22,6 +22,7 @@ WITH_MITMPROXY = {
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
     *("holding", "steering", "exporting"),
     *("listeners", "egress", "chat_socket"),
+    "trying",
     *("control_stream", "cors"),
 }
 # Those that carry an exchange through the bridge.

@@ -83,18 +83,6 @@ def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "words",
-    [
-        ["try", "rule.py", "a.mitm"],
-    ],
-)
-def test_what_comes_later_says_so(words: list[str], alone: Path, capfd: Capture) -> None:
-    assert run(words) == 2
-    said = capfd.readouterr().err
-    assert said.startswith("llm-link: ") and said.endswith(": not built yet\n") and said.count("\n") == 1
-
-
-@pytest.mark.parametrize(
     ("words", "says"),
     [
         (["prviders"], "did you mean providers?"),
