@@ -137,10 +137,12 @@ class Answer:
 
     @property
     def limits(self) -> dict[str, str]:
-        """The upstream's rate limits, as headers of the client's protocol."""
+        """The upstream's rate limits, as headers of the client's protocol; on the same one all that it sent, but for an
+        error, whose bytes either go through with theirs or stay here."""
         bridge = self._bridge
         if bridge.same:
-            return {name: value for name, value in relayed_headers(self.headers).items() if name not in _OF_BODY}
+            headers = relayed_headers(self.headers) if self.status < 300 else {}
+            return {name: value for name, value in headers.items() if name not in _OF_BODY}
         return translated_headers(self.headers, bridge.upstream.NAME, bridge.client.NAME, bridge.seed.created)
 
     def counted(self, events: Sequence[Event], meter: Meter) -> Sequence[Event]:
