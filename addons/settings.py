@@ -202,7 +202,7 @@ def check_reachable(host: str | None, settings: Settings) -> None:
     `host`: as the command line or the mode named it; None or "": as the settings know."""
     named = host or settings.host
     if named and not is_loopback(named) and not settings.auth.written:
-        reason = f"must be written out, even `mode: none`, since {named} can be reached by others"
+        reason = f"must be written out, even `mode: none`, since {named} can be reached by others (or use --api-key)"
         raise SettingsError([Problem(str(settings.source or ""), 0, "auth", reason)])
 
 

@@ -7,6 +7,7 @@ get there soon, so nothing is imported here that it does not need.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from importlib import import_module
@@ -124,6 +125,8 @@ def with_command(
     args: list[str], own: set[str] | frozenset[str] = frozenset({"-h", "--help", "--version"})
 ) -> list[str]:
     """Options without a command are those of `serve`, but for `own`, those of `llm-link` itself."""
+    if args[:1] == ["help"]:
+        return [*args[1:], "--help"]
     if args and (not args[0].startswith("-") or args[0].partition("=")[0] in own):
         return args
     return ["serve", *args]
@@ -135,6 +138,8 @@ def main() -> None:
 
 def run(args: list[str]) -> int:
     """One command, to its exit code. What is the user's to know is a line on stderr and never a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal of few letters
     try:
         code = typer.main.get_command(app).main(args, prog_name="llm-link", standalone_mode=False)
         sys.stdout.flush()

@@ -17,6 +17,7 @@ from pathlib import Path
 from addons.apps import find_all
 from addons.settings import Settings, SettingsError, environment, load, read_env_file
 from scripts import ports
+from scripts.terminal import fail
 
 SERVE = "LLM_LINK_SERVE"
 ADDON = Path(__file__).resolve().parent.parent / "addons" / "llm_link.py"
@@ -114,6 +115,8 @@ def command(options: Options, settings: Settings, environ: Mapping[str, str]) ->
 def serve(options: Options) -> None:
     """Never returns where all is well. Raises `SettingsError`."""
     environ = child_environ(options, os.environ)
+    if config_path(options, environ) is None and not options.overrides.keys() & {"provider", "base_url", "app"}:
+        fail("there is no upstream: name one with --provider, --base-url or --config FILE (`llm-link init` writes one)")
     settings = check(options, environ)
     words = command(options, settings, environ)
     if options.workers > 1:

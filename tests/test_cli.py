@@ -22,6 +22,7 @@ from scripts import serve
 from scripts.cli import COMMANDS, app, run, with_command
 from scripts.serve import Options
 from tests.harness import clean_environ, free_port
+from tests.terminal import converse
 from tests.test_readme import check_ours
 
 Capture = pytest.CaptureFixture[str]
@@ -76,6 +77,8 @@ def option(argv: list[str], name: str) -> str:
         (["--help"], ["--help"]),
         (["-h"], ["-h"]),
         (["--version"], ["--version"]),
+        (["help"], ["--help"]),
+        (["help", "serve"], ["serve", "--help"]),
     ],
 )
 def test_serve_is_the_default_command(given: list[str], meant: list[str]) -> None:
@@ -361,6 +364,47 @@ def test_help_is_in_groups(tmp_path: Path) -> None:
     serve_help = llm_link("serve", "-h", cwd=tmp_path).stdout
     assert "\nKeys:\n" in serve_help and "\nExamples:\n  llm-link serve " in serve_help
     assert "\x1b" not in everything + serve_help
+
+
+# ------------------------------------------------------------------------------------------------ terminal and pipe
+
+
+def test_a_table_is_drawn_on_a_terminal_and_plain_in_a_pipe(tmp_path: Path) -> None:
+    environ = {**clean_environ(), "HOME": str(tmp_path), "COLUMNS": "100", "TERM": "xterm"}
+    argv = [sys.executable, ROOT / "scripts" / "cli.py", "doctor", "--offline"]
+    drawn = converse(argv, [], tmp_path, environ)
+    assert drawn.code == 0 and "\x1b[32mok" in drawn.text and "─" in drawn.text
+    plain = converse(argv, [], tmp_path, {**environ, "NO_COLOR": "1"})
+    assert "\x1b[3" not in plain.text and "─" in plain.text
+    piped = llm_link("doctor", "--offline", cwd=tmp_path).stdout
+    assert "\x1b" not in piped and "─" not in piped and piped.startswith("area  ")
+
+
+def test_headings_of_help_are_bold_on_a_terminal(tmp_path: Path) -> None:
+    environ = {**clean_environ(), "TERM": "xterm"}
+    argv = [sys.executable, ROOT / "scripts" / "cli.py", "serve", "-h"]
+    assert "\x1b[1mExamples" in converse(argv, [], tmp_path, environ).text
+    assert "\x1b" not in converse(argv, [], tmp_path, {**environ, "NO_COLOR": "1"}).text
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    words = f"{sys.executable} {ROOT / 'scripts' / 'cli.py'} models | head -n 1"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.stdout.startswith("provider") and done.stderr == ""
+
+
+def test_a_terminal_of_few_letters_gets_what_it_has(tmp_path: Path) -> None:
+    done = llm_link("init", "--provider", "zhipu", "--yes", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "export ZHIPU_API_KEY=?" in done.stdout
+
+
+def test_completion_is_installed_for_the_shell(tmp_path: Path) -> None:
+    """In a home of its own; once more changes nothing."""
+    words = f"{sys.executable} {ROOT / 'scripts' / 'cli.py'} --install-completion"
+    environ = {**clean_environ(), "HOME": str(tmp_path)}
+    done = subprocess.run(["bash", "-c", f"{words} && {words}; exit $?"], env=environ, cwd=tmp_path, timeout=60)
+    assert done.returncode == 0
+    assert (tmp_path / ".bashrc").read_text().count("llm-link.sh") == 1
 
 
 # ------------------------------------------------------------------------------------------------ completion
