@@ -37,13 +37,14 @@ def inline_commands() -> list[list[str]]:
 def check_ours(words: list[str]) -> None:
     """The command exists, and each of its options."""
     command = CLI
-    while hasattr(command, "get_command"):
+    own = {option for parameter in CLI.params for option in parameter.opts} | {"-h", "--help"}
+    while hasattr(command, "get_command") and not {*words} <= own:
         name = words[0] if not words[0].startswith("-") else "serve"
         words = words[1:] if name == words[0] else words
         command = command.get_command(None, name)
-    words = words[: words.index("--")] if "--" in words else words  # what follows is another program's
-    known = {option for parameter in command.params for option in parameter.opts}
-    assert {word for word in words if word.startswith("-")} <= known, words
+    known = {option for parameter in command.params for option in parameter.opts} | {"-h", "--help"}
+    ours = words[: words.index("--")] if "--" in words else words  # what follows is another program's
+    assert {word for word in ours if word.startswith("-")} <= known, words
 
 
 def test_every_shell_command_is_one_that_works() -> None:
@@ -66,6 +67,18 @@ def test_every_shell_command_is_one_that_works() -> None:
             case _:
                 assert (ROOT / program).stat().st_mode & 0o111, f"{program} cannot be run"
     assert {"llm-link", "mitmdump", "scripts/demo", "scripts/test"} <= seen
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_the_commands_of_the_docs_are_ones_that_work(path: Path) -> None:
+    text = path.read_text("utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    said = [shlex.split(line, comments=True) for line in [*lines, *re.findall(r"`(llm-link [^`]+)`", text)]]
+    ours = [words for words in said if words and words[0].removeprefix(".venv/bin/") == "llm-link"]
+    for words in ours:
+        check_ours(words[1:])
+    assert ours or "llm-link " not in text
 
 
 def test_the_config_blocks_load(tmp_path: Path) -> None:
