@@ -123,6 +123,8 @@ class Link:
         for line in (self.settings.start_line, *self.settings.warnings):
             logger.info(line)
         self._listen()
+        if "web_port" in ctx.options and ctx.master.addons.get("view") is not None:
+            self.running_now.web = f"http://{ctx.options.web_host}:{ctx.options.web_port}"
         self.rules.start()
         leash.hold(ctx.master.shutdown)
         if self.playback is not None:

@@ -20,8 +20,8 @@ from addons.routing import Target
 from translators.model import Usage
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, float("inf"))  # seconds
-SLOT = 10  # seconds of one point of the charts
-SLOTS = 180  # half an hour
+SLOT = 30  # seconds of one point of the charts
+SLOTS = 60  # half an hour
 SAMPLES = 2048  # exchanges of which the times are kept
 RECENT = 100  # exchanges that are listed
 OTHER = "other"

@@ -142,7 +142,8 @@ def test_the_library_can_be_imported(installed: Installed, tmp_path: Path) -> No
 def test_the_wheel_is_one_folder_that_holds_everything(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
-    ours = {f for folder in FOLDERS for f in (ROOT / folder).rglob("*") if f.suffix in (".py", ".yaml")}
+    kinds = (".py", ".yaml", ".html", ".css", ".js")
+    ours = {f for folder in FOLDERS for f in (ROOT / folder).rglob("*") if f.suffix in kinds}
     expected = {f"llm_link/{f.relative_to(ROOT).as_posix()}" for f in ours}
     assert {name for name in names if ".dist-info/" not in name} == expected
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from addons.catalog import is_loopback
+from addons.control import pages
 from addons.control.errors import Refused
 from addons.credentials import Field, Taken, own_host
 from addons.exchange import Reply
@@ -92,7 +93,11 @@ class Door:
             raise Refused(404, "the control surface is switched off (control.enabled)")
         if call.method == "OPTIONS" and call.header(b"access-control-request-method") and self._shared(call):
             return Reply(204, _PREFLIGHT, b"")
-        self._admit(call)
+        page = pages.find(call.method, call.path)
+        if page is None or not self._running.settings.control_keys:
+            self._admit(call)
+        if page is not None:  # it holds no data: what it shows it has to ask for, with a key
+            return page
         if call.body is None:
             raise Refused(413, f"the body is larger than {BODY_LIMIT >> 10} KiB")
         app, takes = await self._application()

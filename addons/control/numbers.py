@@ -15,7 +15,8 @@ from prometheus_client.registry import Collector
 from addons.choosing import Health
 from addons.control.shapes import ExchangeRow, LiveRow, Point, Stats, Times, Totals, UpstreamHealth
 from addons.exchange import Exchange
-from addons.stats import BUCKETS, SLOT, Histogram, Row
+from addons.stats import BUCKETS, SLOT, SLOTS, Histogram, Row
+from addons.stats import Stats as Counted
 
 if TYPE_CHECKING:
     from addons.running import Running
@@ -173,7 +174,7 @@ def _stats(running: Running) -> Stats:
         first=_times(first for _, first, _ in stats.samples if first is not None),
         total=_times(total for _, _, total in stats.samples),
         slot_seconds=SLOT,
-        slots=[_point(start, counts) for start, counts in stats.slots if start > now - SLOT * 181],
+        slots=_points(stats, now),
         upstreams=upstream_health(running),
         live=[_live(running, flow.id, exchange, now) for flow, exchange in [*running.live.values()][-200:]],
         recent=[_recent(running, row) for row in reversed(stats.recent)],
@@ -190,8 +191,24 @@ def _at(times: Sequence[float], share: float) -> float | None:
     return times[min(len(times) - 1, int(share * len(times)))] if times else None
 
 
-def _point(start: int, counts: dict[str, int]) -> Point:
-    return Point(time=start, **{name: counts.get(name, 0) for name in ("requests", "errors", "input", "output")})
+def _points(stats: Counted, now: float) -> list[Point]:
+    """The last half hour."""
+    times: dict[int, tuple[list[float], list[float]]] = {}
+    for ended, first, total in stats.samples:
+        firsts, totals = times.setdefault(int(ended) // SLOT * SLOT, ([], []))
+        totals.append(total)
+        if first is not None:
+            firsts.append(first)
+    points = []
+    for start, counts in stats.slots:
+        if start <= now - SLOT * (SLOTS + 1):
+            continue
+        first, total = (sorted(found) for found in times.get(start, ([], [])))
+        said = {name: counts.get(name, 0) for name in ("requests", "errors", "input", "output")}
+        points.append(
+            Point(time=start, first_p50=_at(first, 0.5), total_p50=_at(total, 0.5), total_p95=_at(total, 0.95), **said)
+        )
+    return points
 
 
 def _link(running: Running, flow: str) -> str | None:

@@ -146,6 +146,9 @@ class Point(Said):
     errors: int
     input: int
     output: int
+    first_p50: float | None = Field(description="seconds, of those of the last 2048 exchanges that ended then")
+    total_p50: float | None
+    total_p95: float | None
 
 
 class ExchangeRow(Said):

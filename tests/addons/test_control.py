@@ -226,6 +226,17 @@ def test_each_key_lets_in_from_wherever(guarded: Proxy) -> None:
     assert HTTP.get(f"{guarded.url}/metrics", headers=lower).status_code == 200
 
 
+def test_the_dashboard_is_a_page_for_all_and_its_numbers_are_not(guarded: Proxy, link: Proxy) -> None:
+    for path, kind in (("", "text/html"), ("/dashboard.js", "text/javascript"), ("/dashboard.css", "text/css")):
+        page = HTTP.get(f"{guarded.url}/dashboard{path}")
+        assert page.status_code == 200 and page.headers["content-type"].startswith(kind)
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert "http" not in page.text.replace("http://www.w3.org/", "").replace("https?:", "")  # no outside asset
+        assert HTTP.get(f"{link.url}/dashboard{path}", headers={"host": "evil.example"}).status_code == 403
+    assert HTTP.get(f"{guarded.url}/api/stats").status_code == 401
+    assert HTTP.get(f"{guarded.url}/dashboard/other").status_code == 401
+
+
 def test_the_probes_stay_open(guarded: Proxy) -> None:
     for path in ("/health", "/ready"):
         assert HTTP.get(f"{guarded.url}{path}").json() == {"status": "ok"}
