@@ -76,28 +76,31 @@ def launch(wish: Wish) -> int:
     """Runs the client and gives its exit code. Raises `Trouble`, `SettingsError`."""
     app = launched(wish.client)
     binary = program(app, wish.binary)
-    if wish.workspace is not None:
-        if not wish.workspace.is_dir():
-            fail(f"--workspace: {wish.workspace} is no folder")
-        os.chdir(wish.workspace)
+    if wish.workspace is not None and not wish.workspace.is_dir():
+        fail(f"--workspace: {wish.workspace} is no folder")
     orderly()
     with ExitStack() as stack:
-        home = stack.enter_context(home_of(app, wish.home))
-        served = stack.enter_context(attached(wish) if wish.attach else serving(app, wish, home))
-        mark = f"{home.name}-{secrets.token_hex(4)}"
-        clean = launch_env.cleaned(os.environ, served.strip)
-        own = Path(os.environ.get("HOME") or Path.home())
-        place = Place(served.url, served.key, served.model, home, own, clean, binary, served.models, served.upstream)
+        run = stack.enter_context(own_folder(app))
+        served = stack.enter_context(attached(app, wish) if wish.attach else serving(app, wish, run))
+        place = place_of(served, binary, kept(wish.home) or run, run)
         plan = PLANS[app.name](place)
         if served.proxy is not None:
             wait_ready(served.proxy)
             if wish.web:
                 warn(f"watch it at {served.proxy.web_url()}")
-        environ = {**clean, **plan.env, MARK: mark}
+        environ = {**place.environ, **plan.env, MARK: run.name}
         try:
-            return run_client([binary, *plan.words, *wish.arguments], environ)
+            return run_client([binary, *plan.words, *wish.arguments], environ, wish.workspace)
         finally:
-            stop_leftovers(f"{MARK}={mark}", home)
+            stop_leftovers(f"{MARK}={run.name}", place.home)
+            if served.proxy is not None and served.proxy.process.poll() is not None:
+                warn(f"the proxy had ended by itself:\n{served.proxy.said()[-2000:]}")
+
+
+def place_of(served: Served, binary: str, home: Path, run: Path) -> Place:
+    clean = launch_env.cleaned(os.environ, served.strip)
+    own = Path(os.environ.get("HOME") or Path.home())
+    return Place(served.url, served.key, served.model, home, run, own, clean, binary, served.models, served.upstream)
 
 
 def launched(name: str) -> App:
@@ -119,14 +122,18 @@ def program(app: App, named: str | None) -> str:
     return os.path.abspath(found)
 
 
+def kept(home: Path | None) -> Path | None:
+    """The folder in which homes stay from run to run."""
+    if home is None:
+        return None
+    folder = home.expanduser().absolute()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
 @contextmanager
-def home_of(app: App, kept: Path | None) -> Iterator[Path]:
-    """The folder that the client may fill: a kept one, else one that is gone at the end."""
-    if kept is not None:
-        folder = kept.expanduser().absolute()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        yield folder
-        return
+def own_folder(app: App) -> Iterator[Path]:
+    """A folder of this run, which is gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix=f"llm-link-{app.name}-", dir=base_folder()))  # for the user alone
     try:
         yield folder
@@ -144,12 +151,12 @@ def base_folder() -> str | None:
 
 
 @contextmanager
-def serving(app: App, wish: Wish, home: Path) -> Iterator[Served]:
+def serving(app: App, wish: Wish, run: Path) -> Iterator[Served]:
     with ExitStack() as stack:
         if wish.demo:
             wish = replace(wish, base_url=stack.enter_context(demo_model()), model="demo-model", protocol="openai-chat")
         wish = launch_env.preset(app, wish, os.environ)
-        key = os.environ.get("LLM_UNIVERSAL_PROXY_KEY") or secrets.token_urlsafe(24)
+        key = wish.api_key or os.environ.get("LLM_UNIVERSAL_PROXY_KEY") or secrets.token_urlsafe(24)
         options = options_of(app, wish, key)
         environ = serve.child_environ(options, os.environ)
         settings = serve.check(options, environ)
@@ -158,7 +165,7 @@ def serving(app: App, wish: Wish, home: Path) -> Iterator[Served]:
         check_key(settings)
         for line in settings.warnings:
             warn(line)
-        served.proxy = stack.enter_context(started(options, settings, environ, home))
+        served.proxy = stack.enter_context(started(options, settings, environ, run))
         served.url = served.proxy.url
         warn(what(app, served, settings))
         yield served
@@ -196,22 +203,22 @@ def configured(wish: Wish) -> bool:
 
 
 @contextmanager
-def started(options: serve.Options, settings: Settings, environ: Mapping[str, str], home: Path) -> Iterator[Proxy]:
+def started(options: serve.Options, settings: Settings, environ: Mapping[str, str], run: Path) -> Iterator[Proxy]:
     """A proxy that comes up on a free port, or on the one that was named."""
     web_port = free_port() if options.web else options.web_port
     port = options.port or free_port()
     options = replace(options, port=port, web_port=web_port)
-    proxy = Proxy(command(options, settings, environ, home), environ, port, home / "proxy.log")
+    proxy = Proxy(command(options, settings, environ, run), environ, port, run / "proxy.log")
     try:
         yield proxy
     finally:
         proxy.stop()
 
 
-def command(options: serve.Options, settings: Settings, environ: Mapping[str, str], home: Path) -> list[str]:
+def command(options: serve.Options, settings: Settings, environ: Mapping[str, str], run: Path) -> list[str]:
     words = serve.command(options, settings, environ)
     if not (Path(os.environ.get("HOME") or Path.home()) / ".mitmproxy" / "mitmproxy-ca.pem").is_file():
-        words += ["--set", f"confdir={home / 'mitmproxy'}"]  # its certificates, of which we use none
+        words += ["--set", f"confdir={run / 'mitmproxy'}"]  # its certificates, of which we use none
     return words
 
 
@@ -279,7 +286,7 @@ def chosen_model(app: App, wish: Wish, settings: Settings) -> str:
 
 
 @contextmanager
-def attached(wish: Wish) -> Iterator[Served]:
+def attached(app: App, wish: Wish) -> Iterator[Served]:
     """A running proxy, whose facts it tells itself."""
     url = (wish.attach or "").rstrip("/")
     parts = urlsplit(url)
@@ -291,10 +298,11 @@ def attached(wish: Wish) -> Iterator[Served]:
     listed = ask(f"{url}/openai/v1/models", key)
     rows = {row["id"]: row for row in (listed or {}).get("data", ()) if isinstance(row, dict) and "id" in row}
     served.models = tuple(told(row) for row in rows.values())
-    if wish.model:
-        served.model = told(
-            rows.get(wish.model) or ask(f"{url}/openai/v1/models/{wish.model}", key) or {"id": wish.model}
-        )
+    name = wish.model or ("" if app.asks else next(iter(rows), ""))
+    if not name and not app.asks:
+        fail("which model? Name it with --model")
+    if name:
+        served.model = told(rows.get(name) or ask(f"{url}/openai/v1/models/{name}", key) or {"id": name})
     yield served
 
 

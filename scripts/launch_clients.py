@@ -39,7 +39,8 @@ class Place:
     url: str
     key: str
     model: Facts | None
-    home: Path
+    home: Path  # may be kept, and used by several at once
+    run: Path  # of this run alone
     own: Path  # the user's home
     environ: dict[str, str]  # the user's, without keys
     binary: str = ""  # the client's program
@@ -69,10 +70,10 @@ def claude(place: Place) -> Plan:
         write_json(home / ".claude.json", claude_state(state))
     env = {"ANTHROPIC_BASE_URL": place.url, "ANTHROPIC_AUTH_TOKEN": place.key, **claude_models(place.model)}
     said = {"env": env, "disableDeepLinkRegistration": "disable"}  # else it writes into the desktop's own files
-    write_json(home / "llm-link.json", said)  # these come before the settings of a project
+    write_json(place.run / "claude-settings.json", said)  # these come before the settings of a project
     quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
     own_env = {"CLAUDE_CONFIG_DIR": str(home), **quiet, **env}
-    return Plan(own_env, ["--settings", str(home / "llm-link.json")])
+    return Plan(own_env, ["--settings", str(place.run / "claude-settings.json")])
 
 
 # What would lead Claude Code elsewhere, or wants a login.
@@ -173,7 +174,7 @@ def opencode(place: Place) -> Plan:
         env[name] = str(home)
         if kind == "CONFIG":  # a copy: it writes into what it reads
             carry(own / "opencode", home / "opencode", entries(own / "opencode", OPENCODE_INSTALLED))
-    env["npm_config_cache"] = str(place.home / "npm")  # it installs what its plugins need at each start
+    env["npm_config_cache"] = str(place.run / "npm")  # it installs what its plugins need at each start
     env["OPENCODE_CONFIG_CONTENT"] = json.dumps(opencode_config(place))
     return Plan(env)
 
@@ -262,7 +263,7 @@ def zed_ollama(url: str, models: tuple[Facts, ...]) -> dict[str, Any]:
 
 
 def codex(place: Place) -> Plan:
-    from scripts.launch_codex import bundled, catalogue, config
+    from scripts.launch_codex import PROVIDER, bundled, catalogue, config
 
     own, home = Path(place.environ.get("CODEX_HOME") or place.own / ".codex"), place.home / "codex"
     carry(own, home, ("AGENTS.md", "prompts", "skills", "rules"))
@@ -279,7 +280,9 @@ def codex(place: Place) -> Plan:
         warn(f"{source} cannot be read and is not carried over: {error}")
         text = config(None, place.url, place.model, models)
     write(home / "config.toml", text)
-    return Plan({"CODEX_HOME": str(home), KEY: place.key})
+    said = {"model_provider": PROVIDER, f"model_providers.{PROVIDER}.base_url": f"{place.url}/v1"}
+    words = [word for name, value in said.items() for word in ("-c", f'{name}="{value}"')]  # where a home is shared
+    return Plan({"CODEX_HOME": str(home), KEY: place.key}, words)
 
 
 PLANS: dict[str, Callable[[Place], Plan]] = {

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +28,7 @@ LEASH = "LLM_LINK_LEASH"
 PATIENCE = 30.0  # seconds for the proxy to be ready
 GRACE = 5.0  # seconds for a client that was told to end, and for the proxy
 PR_SET_PDEATHSIG = 1
+CANNOT_RUN = 126  # what a shell says of such a program
 
 
 class Busy(Exception):
@@ -115,20 +116,20 @@ def orderly() -> None:
         signal.signal(number, interrupted)
 
 
-def run_client(words: Sequence[str], environ: Mapping[str, str]) -> int:
+def run_client(words: Sequence[str], environ: Mapping[str, str], folder: Path | None = None) -> int:
     """Runs the client with our terminal until it ends. Its exit code, or 128 and the signal that ended it.
 
     From then on nothing stops us from putting things away: that is soon done."""
     try:
         with kept_terminal():
-            return Client(words, environ).wait()
+            return Client(words, environ, folder).wait()
     finally:
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
 
 
 class Client:
-    def __init__(self, words: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(self, words: Sequence[str], environ: Mapping[str, str], folder: Path | None) -> None:
         self.pid = 0
         self.early: list[int] = []
         for number in (signal.SIGINT, signal.SIGQUIT):
@@ -137,7 +138,11 @@ class Client:
             signal.signal(number, self._told)
         signal.signal(signal.SIGALRM, self._impatient)
         # No threads are ours but the demo's model, which holds no lock that a new process needs.
-        self.process = subprocess.Popen(list(words), env=dict(environ), preexec_fn=end_with_parent)
+        environ = {**environ, "PWD": str(folder.resolve())} if folder else environ
+        try:
+            self.process = subprocess.Popen(words, env=environ, cwd=folder, preexec_fn=ender())
+        except OSError as error:
+            raise Trouble(f"{words[0]} cannot be run: {error.strerror}", CANNOT_RUN) from None
         self.pid = self.process.pid
         for number in self.early:
             self._send(number)
@@ -193,10 +198,12 @@ def in_foreground() -> bool:
         os.close(terminal)
 
 
-def end_with_parent() -> None:
-    """In the client's process, before it is the client: Linux hangs up on it when we are killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGHUP)
+def ender() -> Callable[[], object] | None:
+    """What runs in the client's process before it is the client: Linux is to hang up on it when we are killed."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return lambda: library.prctl(PR_SET_PDEATHSIG, signal.SIGHUP)
 
 
 @contextlib.contextmanager

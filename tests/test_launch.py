@@ -35,7 +35,8 @@ if "ANTHROPIC_BASE_URL" in os.environ:
     said = json.load(urllib.request.urlopen(asked))
 note.with_suffix(".part").write_text(json.dumps({{
     "env": dict(os.environ), "argv": sys.argv, "cwd": os.getcwd(), "said": said, "pid": os.getpid(),
-    "tty": sys.stdin.isatty(), "mode": oct(os.stat(os.environ["CLAUDE_CONFIG_DIR"] + "/..").st_mode & 0o777)}}))
+    "tty": sys.stdin.isatty(), "mode": oct(os.stat(os.environ["CLAUDE_CONFIG_DIR"] + "/..").st_mode & 0o777),
+    "settings": oct(os.stat(sys.argv[sys.argv.index("--settings") + 1]).st_mode & 0o777)}}))
 what = sys.argv[-1]
 if what == "wait-int":
     signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
@@ -119,10 +120,13 @@ class Launch:
         assert not list(self.temporary.iterdir())
 
     def processes(self) -> Iterator[str]:
+        return (words for _, words in self.commands())
+
+    def commands(self) -> Iterator[tuple[int, str]]:
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if str(self.temporary).encode() in (entry / "environ").read_bytes():
-                    yield (entry / "cmdline").read_bytes().decode().replace("\0", " ")
+                    yield int(entry.name), (entry / "cmdline").read_bytes().decode().replace("\0", " ")
 
 
 @pytest.fixture
@@ -137,7 +141,7 @@ def test_a_client_talks_through_the_proxy_and_its_exit_code_comes_through(launch
     assert done.returncode == 3, done.stderr
     assert "hello there" in json.dumps(seen["said"])
     assert seen["said"]["model"] == "demo-model"
-    assert seen["mode"] == "0o700" and seen["cwd"] == str(launch.work)
+    assert seen["mode"] == "0o700" and seen["settings"] == "0o600" and seen["cwd"] == str(launch.work)
     env = seen["env"]
     assert env["KEPT"] == "yes" and env["HOME"] == str(launch.home)
     assert "provider-secret" not in json.dumps(env) and not [
@@ -145,6 +149,28 @@ def test_a_client_talks_through_the_proxy_and_its_exit_code_comes_through(launch
     ]
     assert env["ANTHROPIC_AUTH_TOKEN"] not in " ".join(seen["argv"])
     assert tree(launch.home) == before
+    launch.nothing_left()
+
+
+def test_a_workspace_and_paths_that_are_not_in_it(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (launch.work / "own.env").write_text("OTHER=1\n")
+    done = launch.run("--demo", "--workspace", "../there", "--env-file", "own.env", "--web", "--", "exit-0")
+    assert done.returncode == 0, done.stderr
+    assert "watch it at http://127.0.0.1:" in done.stderr
+    seen = launch.seen()
+    assert seen["cwd"] == seen["env"]["PWD"] == str(tmp_path / "there")
+    launch.nothing_left()
+
+
+def test_a_proxy_that_died_is_told_of(launch: Launch) -> None:
+    process = launch.start("--demo", "--", "wait")
+    seen = launch.seen(process)
+    (proxy_pid,) = [pid for pid, words in launch.commands() if "mitmdump" in words]
+    os.kill(proxy_pid, signal.SIGKILL)
+    os.kill(seen["pid"], signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM and "the proxy had ended by itself" in out
     launch.nothing_left()
 
 
@@ -170,7 +196,6 @@ def test_a_kept_home_is_layered_on_the_users_and_has_no_login_of_theirs(launch: 
     assert launch.run("--demo", "--home", str(kept), "--", "exit-0").returncode == 0
     assert json.loads((home / "settings.json").read_text()) == {"theme": "light"}  # what was changed in it stays
     assert (home / "projects").is_dir()
-    assert stat.S_IMODE((home / "llm-link.json").stat().st_mode) == 0o600
 
 
 def test_a_told_launcher_ends_both(launch: Launch) -> None:
