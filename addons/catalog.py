@@ -41,9 +41,18 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     traits: dict[str, Any] = {}
 
 
+class LongPrice(Struct, frozen=True, forbid_unknown_fields=True):
+    """A prompt of more than `above` tokens: what all prices of its input and its output are multiplied by."""
+
+    above: int
+    input: float
+    output: float
+
+
 class Model(Row, frozen=True, kw_only=True):
     """A model of one provider. Sizes in tokens, 0: unknown; `price`: US dollars for a million tokens, in and out;
-    `cache_price`: the same for input that is read from the cache and that is written to it."""
+    `cache_price`: the same for input that is read from the cache and that is written to it; `cache_hour_price`: for
+    input written for an hour, where that differs."""
 
     id: str
     title: str = ""
@@ -54,6 +63,8 @@ class Model(Row, frozen=True, kw_only=True):
     reasoning: bool = False
     price: tuple[float, float] | None = None
     cache_price: tuple[float, float] | None = None
+    cache_hour_price: float | None = None
+    long_price: LongPrice | None = None
 
 
 class ModelRow(Row, frozen=True, kw_only=True):

@@ -13,10 +13,15 @@ def priced(model: str, provider: Provider | None) -> Model | None:
 
 
 def dollars(row: Model | None, usage: Usage) -> float | None:
-    """Cached tokens count as fresh ones where the row has no price for them, so that it is never less than billed."""
+    """Cached tokens count as fresh ones where the row has no price for them."""
     if row is None or row.price is None:
         return None
     fresh, out = row.price
     read, write = row.cache_price or (fresh, fresh)
-    spent = usage.input * fresh + usage.cache_read * read + usage.cache_write * write + usage.completion * out
-    return spent / 1e6
+    hour = write if row.cache_hour_price is None else row.cache_hour_price
+    short = usage.cache_write - usage.cache_write_1h
+    prompt = usage.input * fresh + usage.cache_read * read + short * write + usage.cache_write_1h * hour
+    answer = usage.completion * out
+    if row.long_price is not None and usage.prompt > row.long_price.above:
+        prompt, answer = prompt * row.long_price.input, answer * row.long_price.output
+    return (prompt + answer) / 1e6

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -20,7 +22,8 @@ from pydantic import SecretStr
 from addons.settings import Settings, SettingsError, load
 from addons.store import make, open_store
 from scripts.cli import run
-from tests.harness import Conn, Seen, Upstream, clean_environ, proxy
+from tests.harness import ROOT, Conn, Seen, Upstream, clean_environ, proxy
+from tests.test_readme import check_ours
 
 SECRET = {"LLM_LINK_SECRET": "a secret of the tests"}
 KEY = "sk-of-the-upstream-4711"
@@ -276,3 +279,25 @@ def test_a_changed_store_is_used_without_a_restart(tmp_path: Path) -> None:
     upstream.stop()
     keys = [seen.headers["authorization"] for seen in upstream.seen]
     assert keys == ["Bearer sk-old-1234", "Bearer sk-new-1234", "Bearer sk-new-1234"]
+
+
+# ------------------------------------------------------------------------------------------------ the docs
+
+
+@pytest.mark.parametrize("name", ["keys.md", "usage.md"])
+def test_the_docs_name_commands_that_there_are(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text("utf-8")
+    lines = [line for block in re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()]
+    found = [shlex.split(line, comments=True) for line in (*lines, *re.findall(r"`(llm-link [^`]+)`", text))]
+    ours = [words[1:] for words in found if words[0] == "llm-link"]
+    assert len(ours) > 2
+    for words in ours:
+        check_ours(words[: words.index("<")] if "<" in words else words)
+
+
+def test_the_config_of_the_docs_works(tmp_path: Path) -> None:
+    open_store(tmp_path / "providers.db", SECRET).put(make({"name": "lab", "base_url": "http://h/v1"}), SecretStr(KEY))
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "keys.md").read_text("utf-8"), re.M | re.S)
+    (tmp_path / "c.yaml").write_text(block)
+    settings = load(tmp_path / "c.yaml", SECRET)
+    assert [upstream.keys[0].get_secret_value() for upstream in settings.upstreams.values()] == [KEY, KEY]

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from addons.catalog import Model
+from addons.catalog import LongPrice, Model, catalogue
 from addons.pricing import dollars
 from addons.settings import load
 from addons.store import Damaged, StoreError
@@ -236,7 +236,25 @@ def test_cost() -> None:
     usage = Usage(input=1_000_000, cache_read=2_000_000, cache_write=1_000_000, output=500_000, reasoning=500_000)
     assert dollars(Model(id="m", price=(2, 8)), usage) == pytest.approx(2 * 4 + 8)
     assert dollars(Model(id="m", price=(2, 8), cache_price=(0.2, 2.5)), usage) == pytest.approx(2 + 0.4 + 2.5 + 8)
+    row = Model(id="m", price=(2, 8), cache_price=(0.2, 2.5), cache_hour_price=4, long_price=LongPrice(4_000_000, 2, 3))
+    hours = Usage(input=1_000_000, cache_write=1_000_000, cache_write_1h=400_000, output=1_000_000)
+    assert dollars(row, hours) == pytest.approx(2 + 0.6 * 2.5 + 0.4 * 4 + 8)
+    assert dollars(row, usage) == pytest.approx(2 + 0.4 + 2.5 + 8)  # as long as may be
+    more = Usage(input=1_000_001, cache_read=2_000_000, cache_write=1_000_000)
+    assert dollars(row, more) == pytest.approx((2 + 0.4 + 2.5) * 2, rel=1e-5)
     assert dollars(Model(id="m"), usage) is None and dollars(None, usage) is None
+
+
+def test_prices_of_the_catalogue_make_sense() -> None:
+    """A slip of a digit is found: output costs more than input, cached input less, written input a little more."""
+    priced = [model for row in catalogue().providers.values() for model in row.models if model.price]
+    assert len(priced) > 30
+    for model in priced:
+        assert model.price is not None and 0 < model.price[0] < model.price[1] < 200, model
+        fresh = model.price[0]
+        read, write = model.cache_price or (fresh, fresh)
+        assert read <= fresh <= write <= 1.25 * fresh + 1e-9, model
+        assert model.cache_hour_price is None or write < model.cache_hour_price <= 2 * fresh, model
 
 
 # ------------------------------------------------------------------------------------------------ the settings
@@ -349,7 +367,7 @@ def test_a_row_an_exchange(tmp_path: Path, upstream: Upstream) -> None:
         "output": 5, "reasoning": 2, "estimated": 0,
     }  # fmt: skip
     assert {name: first[name] for name in expected} == expected
-    assert first["cost"] == pytest.approx((30 * 2.5 + 7 * 10) / 1e6)
+    assert first["cost"] == pytest.approx((10 * 2.5 + 20 * 1.25 + 7 * 10) / 1e6)
     assert abs(first["started"] - time.time()) < 60 and 0 < first["first"] <= first["total"] < 10
     assert (second["streamed"], second["output"], second["app"]) == (1, 5, "")
     assert third["outcome"] != "ok" and third["status"] == 500 and third["output"] is None and third["cost"] is None
