@@ -43,6 +43,7 @@ from mitmproxy.proxy.tunnel import TunnelLayer
 from addons import egress
 from addons.holding import Nudge, killed
 from addons.http_stream import Commands, LinkStream, Tick
+from addons.waiting import Beside
 
 if TYPE_CHECKING:
     from addons.catalog import Provider
@@ -260,11 +261,15 @@ class LinkLayer(HttpLayer):
         now = time.monotonic()
         for stream_id in [i for i, at in self._deadlines.items() if at <= now + 0.005]:
             del self._deadlines[stream_id]
-            connection = self._connecting.pop(stream_id, None)
-            if connection is not None:  # its stream waits for the connection
+            connection, stream = self._connecting.get(stream_id), self.streams.get(stream_id)
+            if connection is None:
+                if stream is not None:
+                    yield from self.event_to_child(stream, Tick())
+            elif isinstance(stream, LinkStream) and stream.waits_on():  # its stream waits for the connection
+                yield from self.event_to_child(Beside(stream.guarded(stream.still_waiting())), Tick())
+            else:
+                del self._connecting[stream_id]
                 yield from self._not_connected(connection)
-            elif stream_id in self.streams:
-                yield from self.event_to_child(self.streams[stream_id], Tick())
         if self._deadlines:
             earliest = min(self._deadlines.items(), key=lambda item: item[1])
             yield from self.arm(*earliest)

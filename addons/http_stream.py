@@ -33,9 +33,10 @@ from addons import attempts, messages, replies
 from addons.egress import Ask
 from addons.encoding import Decompressor, TooLarge, decompressor
 from addons.exchange import Attempt, Outgoing, Reply, Wait
-from addons.holding import Holding, Nudge, killed
+from addons.holding import Nudge, killed
 from addons.intake import Commands, Verdict
 from addons.replies import INTERNAL
+from addons.waiting import Waiting
 from translators.model import ApiError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Tick(events.Event):
     """A deadline of a stream has come."""
 
 
-class LinkStream(Holding):
+class LinkStream(Waiting):
     """One exchange on the wire."""
 
     def __init__(self, context: Context, stream_id: int, parent: LinkLayer) -> None:
@@ -63,7 +64,6 @@ class LinkStream(Holding):
         self.outgoing: Outgoing | None = None
         self.reused = False  # its connection had been used before
         self.unheard: Outgoing | None = None  # to be sent again
-        self.opened_at = 0.0
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, _ANSWER):  # what comes after the end is the rest of something that is over
@@ -122,9 +122,17 @@ class LinkStream(Holding):
                 return
             if self.exchange.ruled is not None:
                 yield from self.tell_error(self.exchange, self.exchange.ruled)
+            if self.begun:  # early: one that is told of its end gets no other target
+                last = self.exchange.attempt
+                if killed(self.flow):
+                    yield from self.stop()
+                    return
+                if last is not None and last.error is not None and self.exchange.again is None:
+                    yield from self.end_in_stream(last.error)
+                    return
             step = attempts.next_attempt(self.exchange)
             if isinstance(step, Reply):
-                yield from self.deliver(step)
+                yield from self.out_of_targets(step)
                 return
             if isinstance(step, Wait):
                 yield from self.wait(step.seconds)
@@ -133,6 +141,14 @@ class LinkStream(Holding):
                 yield from self.send(step)
                 return
 
+    def out_of_targets(self, reply: Reply) -> Commands:
+        assert self.exchange is not None
+        last = self.exchange.attempt
+        if self.begun:
+            yield from self.end_in_stream(last.error if last is not None and last.error is not None else INTERNAL)
+        else:
+            yield from self.deliver(reply)
+
     def state_waiting(self, event: events.Event) -> Commands:
         """Between two attempts at the same target: the deadline goes on."""
         yield from ()
@@ -140,8 +156,7 @@ class LinkStream(Holding):
     def connect(self, out: Outgoing) -> Verdict:
         assert self.exchange is not None
         self.attempt_at = time.monotonic()
-        if out.connect_timeout:
-            yield from self.parent.arm(self.stream_id, self.attempt_at + out.connect_timeout)
+        yield from self.wait_until(self.attempt_at + out.connect_timeout if out.connect_timeout else 0.0)
         connection, error = yield Ask((out.host, out.port), out.scheme == "https", out.via, "tcp", out.login)
         self.parent.disarm(self.stream_id)
         if self.client_left:  # mitmproxy then gives up the connection, which says nothing of the target
@@ -297,27 +312,29 @@ class LinkStream(Holding):
 
     def wait(self, seconds: float) -> Commands:
         self.server_state = self.state_waiting
-        yield from self.parent.arm(self.stream_id, time.monotonic() + seconds)
+        yield from self.wait_until(time.monotonic() + seconds)
 
     # ------------------------------------------------------------------------------------------ time
 
     def arm(self) -> Commands:
         """Set the next deadline: the upstream's silence, the whole time, or a keep-alive."""
         out, exchange = self.outgoing, self.exchange
+        if not self.answering:
+            yield from self.wait_until(self.until)
+            return
         assert out is not None and exchange is not None
         silence = out.idle_timeout if exchange.attempts[-1].received.size else out.first_byte_timeout
         deadlines = [self.heard_at + silence] if silence else []
         if out.total_timeout:
             deadlines.append(self.attempt_at + out.total_timeout)
-        if self.begun and exchange.settings.keepalive:
-            deadlines.append(self.sent_at + exchange.settings.keepalive)
-        if not self.begun and exchange.begins_early:
-            deadlines.append(self.opened_at + exchange.begins_early)
-        if deadlines:
+        if deadlines := [*deadlines, *self.alive_at()]:
             yield from self.parent.arm(self.stream_id, min(deadlines))
 
     def on_tick(self) -> Commands:
         if self.server_state == self.state_waiting:
+            if self.waits_on():
+                yield from self.still_waiting()
+                return
             yield from self.try_next() if self.unheard is None else self.send_again(self.unheard)
             return
         out, exchange = self.outgoing, self.exchange
@@ -339,11 +356,7 @@ class LinkStream(Holding):
                 ApiError(504, "timeout", f"the upstream was not done within {out.total_timeout:g} seconds")
             )
         else:
-            keepalive = exchange.settings.keepalive
-            if self.begun and keepalive and now >= self.sent_at + keepalive:
-                yield from self.ping()
-            elif not self.begun and exchange.begins_early and now >= self.opened_at + exchange.begins_early:
-                yield from self.begin_early()
+            yield from self.stay_alive(now)
             yield from self.arm()
 
     # ------------------------------------------------------------------------------------------ trouble

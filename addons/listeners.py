@@ -36,13 +36,8 @@ class Listeners:
 
     def told(self, hook: str, flow: HTTPFlow) -> bool:
         """Tell all who listen, if that can be done at once. Else nobody was told, and the hook has to be yielded."""
-        addons = [*ctx.master.addons.lookup.values()]
-        if addons != self._addons:
-            self._addons, self._found = addons, {}
-        if hook not in self._found:
-            self._found[hook] = self._find(hook)
-        found = self._found[hook]
-        if found is None or any(app.should_serve(flow) for app in found.apps):
+        found = self._at_once(hook, flow)
+        if found is None:
             return False
         for function in found.functions:
             try:
@@ -53,6 +48,19 @@ class Listeners:
                 with safecall():  # says what happened, as ever
                     raise
         return True
+
+    def at_once(self, hook: str, flow: HTTPFlow) -> bool:
+        """Whether `told` would do."""
+        return self._at_once(hook, flow) is not None
+
+    def _at_once(self, hook: str, flow: HTTPFlow) -> _Found | None:
+        addons = [*ctx.master.addons.lookup.values()]
+        if addons != self._addons:
+            self._addons, self._found = addons, {}
+        if hook not in self._found:
+            self._found[hook] = self._find(hook)
+        found = self._found[hook]
+        return None if found is None or any(app.should_serve(flow) for app in found.apps) else found
 
     def _find(self, hook: str) -> _Found | None:
         """None: mitmproxy has to do it."""

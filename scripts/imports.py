@@ -21,7 +21,7 @@ WITH_MITMPROXY = {
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
     *("holding", "steering", "exporting"),
-    *("listeners", "egress", "chat_socket"),
+    *("listeners", "egress", "chat_socket", "waiting"),
     "trying",
     *("control_stream", "cors"),
 }
