@@ -159,7 +159,8 @@ def load(
     report = Report(document, environ, stored)
     settings = _Build(check(document), report, path, cwd or Path.cwd()).settings(flags)
     settings = replace(settings, file=file.values, values=document.values)
-    check_reachable(None, settings)
+    if not passing:  # else a password is asked for, or the start refused (`intercepting`)
+        check_reachable(None, settings)
     return settings
 
 

@@ -57,6 +57,7 @@ class Wish:
     web: bool = False
     demo: bool = False
     arguments: tuple[str, ...] = ()
+    intercept: bool = False
 
 
 @dataclass
@@ -208,7 +209,8 @@ def started(options: serve.Options, settings: Settings, environ: Mapping[str, st
     web_port = free_port() if options.web else options.web_port
     port = options.port or free_port()
     options = replace(options, port=port, web_port=web_port)
-    proxy = Proxy(command(options, settings, environ, run), environ, port, run / "proxy.log")
+    words = command(options, settings, environ, run)
+    proxy = Proxy(words, environ, port, run / "proxy.log", bool(options.modes))
     try:
         yield proxy
     finally:

@@ -41,6 +41,8 @@ class Options:
     env_file: Path | None = None
     overrides: dict[str, object] = field(default_factory=dict)  # what the addon must know: `LLM_LINK_SERVE`
     workers: int = 1
+    modes: tuple[str, ...] = ()  # mitmproxy's, for clients that do not know of us; (): clients are pointed at us
+    proxy_auth: Path | None = None  # an htpasswd file
 
 
 def program(name: str) -> list[str]:
@@ -68,7 +70,7 @@ def child_environ(options: Options, environ: Mapping[str, str]) -> dict[str, str
 def check(options: Options, environ: Mapping[str, str]) -> Settings:
     """The settings as the addon will read them. Raises `SettingsError`."""
     known, _ = environment(Path.cwd(), environ)
-    return load(config_path(options, environ), known)
+    return load(config_path(options, environ), known, passing=bool(options.modes))
 
 
 def addresses(options: Options, settings: Settings) -> list[tuple[str, int]]:
@@ -86,6 +88,9 @@ def listening(options: Options, settings: Settings) -> list[str]:
     """The same, as mitmproxy's words."""
     found = addresses(options, settings)
     host, port = found[0]
+    if options.modes:
+        modes = [word for mode in options.modes for word in ("--mode", mode)]
+        return [*modes, "--listen-host", host, "--listen-port", str(port)]
     if len(found) == 1:
         return ["--mode", f"reverse:{NOWHERE}", "--listen-host", host, "--listen-port", str(port)]
     at = f"[{host}]" if ":" in host else host
@@ -103,6 +108,8 @@ def command(options: Options, settings: Settings, environ: Mapping[str, str]) ->
         "connection_strategy": "lazy",
         "termlog_verbosity": VERBOSITY[settings.logging.level],
     }
+    if options.proxy_auth is not None:
+        values["proxyauth"] = f"@{options.proxy_auth.absolute()}"  # a password on a command line can be read by all
     if not options.web:
         values["flow_detail"] = "0"  # a line for each exchange is our own log's
     words += [word for name, value in values.items() if value for word in ("--set", f"{name}={value}")]

@@ -22,6 +22,7 @@ CLIENT, PROXY = "The client", "The proxy"
         "llm-link launch claude --provider zhipu --model glm-4.6       # the key from ZHIPU_API_KEY",
         "llm-link launch codex --provider deepseek --web               # watch it in mitmweb",
         'llm-link launch gemini --config llm-link.yaml -- -p "hello"   # what follows -- is the client\'s',
+        "llm-link launch claude --intercept --web                      # as it is, with its own login, to be watched",
         "llm-link launch opencode --attach http://127.0.0.1:8080       # a proxy that runs already",
     )
 )
@@ -86,6 +87,14 @@ def launch(
             rich_help_panel=CLIENT,
         ),
     ] = None,
+    intercept: Annotated[
+        bool,
+        typer.Option(
+            "--intercept",
+            help="Change only the proxy and the trusted certificates of the client, which may be any program.",
+            rich_help_panel=PROXY,
+        ),
+    ] = False,
     web: Annotated[bool, typer.Option("--web", help="Watch it in mitmweb.", rich_help_panel=PROXY)] = False,
     port: Annotated[
         int | None, typer.Option("--port", "-p", min=1, max=65535, help="A free one by default.", rich_help_panel=PROXY)
@@ -116,5 +125,10 @@ def launch(
         web,
         demo,
         tuple(arguments or ()),
+        intercept,
     )
+    if intercept:
+        from scripts import launch_intercept
+
+        raise typer.Exit(launch_intercept.launch(wish))
     raise typer.Exit(launching.launch(wish))

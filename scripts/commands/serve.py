@@ -23,6 +23,7 @@ FROM, KEYS, WHERE = "Where requests go", "Keys", "Where it listens"
         "llm-link serve --provider deepseek --model deepseek-flash      # the key from DEEPSEEK_API_KEY",
         "llm-link serve --base-url http://127.0.0.1:8000/v1 --web       # a server of your own, watched in mitmweb",
         "llm-link serve --config llm-link.yaml --policy strict",
+        "llm-link serve --intercept --config llm-link.yaml              # a proxy: HTTPS_PROXY=http://127.0.0.1:8080",
         "llm-link --provider zhipu --api-key TOKEN                      # clients must present TOKEN",
     )
 )
@@ -69,6 +70,26 @@ def serve(
     ] = None,
     protocols: Annotated[
         str | None, typer.Option(help="Client protocols to serve, comma-separated.", rich_help_panel=WHERE)
+    ] = None,
+    intercept: Annotated[
+        bool,
+        typer.Option(
+            "--intercept",
+            help="Be a proxy for clients that cannot be pointed here: see docs/intercept-modes.md.",
+            rich_help_panel=WHERE,
+        ),
+    ] = False,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODE",
+            help="The same in another of mitmproxy's modes: local:NAME, transparent, wireguard. May be given again.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    proxy_auth: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Who may use that proxy: an htpasswd file.", rich_help_panel=WHERE),
     ] = None,
     web: Annotated[
         bool, typer.Option("--web", help="mitmweb instead of mitmdump: see every exchange.", rich_help_panel=WHERE)
@@ -122,4 +143,6 @@ def serve(
         "workers": workers if workers > 1 else None,
     }
     given = {name: value for name, value in overrides.items() if value is not None}
-    serving.serve(serving.Options(config, host, port, web, web_port, env_file, given, workers))
+    modes = (*(["regular"] if intercept else []), *(mode or ()))
+    options = serving.Options(config, host, port, web, web_port, env_file, given, workers, modes, proxy_auth)
+    serving.serve(options)
