@@ -383,7 +383,9 @@ class Link:
 
     def _watched(self) -> bool:
         """Whether there is a view or a file in which somebody may look at an exchange."""
-        return ctx.master.addons.get("view") is not None or bool(ctx.options.save_stream_file)
+        return ctx.master.addons.get("view") is not None or bool(
+            ctx.options.save_stream_file or ctx.options.llm_link_save
+        )
 
     def refuse(self, flow: http.HTTPFlow, taken: Taken, error: ApiError) -> Reply:
         """The answer to a request that is not even looked at."""

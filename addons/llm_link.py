@@ -9,7 +9,8 @@ sys.path[:] = [str(HERE.parent), *(p for p in sys.path if Path(p).resolve() not 
 
 from addons.link import Link  # noqa: E402
 from addons.rules import Rules  # noqa: E402
+from addons.saving import Saver  # noqa: E402
 from addons.views import VIEWS  # noqa: E402
 
 rules = Rules()
-addons = [Link(rules, VIEWS), rules]
+addons = [Link(rules, VIEWS), rules, Saver()]

@@ -18,6 +18,7 @@ FOLDERS = ("addons", "scripts", "translators")
 
 # The modules of addons/ that touch mitmproxy.
 WITH_MITMPROXY = {
+    "saving",
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
     *("holding", "steering", "exporting"),

@@ -43,6 +43,7 @@ class Options:
     workers: int = 1
     modes: tuple[str, ...] = ()  # mitmproxy's, for clients that do not know of us; (): clients are pointed at us
     proxy_auth: Path | None = None  # an htpasswd file
+    save: Path | None = None  # a folder for the exchanges
 
 
 def program(name: str) -> list[str]:
@@ -104,6 +105,7 @@ def command(options: Options, settings: Settings, environ: Mapping[str, str]) ->
     words += listening(options, settings)
     values = {
         "llm_link_config": str(config.absolute()) if config else "",
+        "llm_link_save": str(options.save.absolute()) if options.save else "",
         "keep_host_header": "true",
         "connection_strategy": "lazy",
         "termlog_verbosity": VERBOSITY[settings.logging.level],

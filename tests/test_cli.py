@@ -437,3 +437,9 @@ def test_the_shell_completes_names(line: str, offers: str, tmp_path: Path) -> No
 def test_completion_is_shown_for_a_shell(tmp_path: Path) -> None:
     done = llm_link("--show-completion", "bash", cwd=tmp_path, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert done.returncode == 0 and "complete" in done.stdout and "llm-link" in done.stdout
+
+
+def test_exchanges_are_saved_where_asked(config: Path, tmp_path: Path) -> None:
+    argv = argv_of(Options(config, save=tmp_path / "saved"))
+    assert f"llm_link_save={tmp_path / 'saved'}" in argv
+    assert not any(word.startswith("llm_link_save") for word in argv_of(Options(config)))

@@ -98,6 +98,10 @@ def serve(
         int,
         typer.Option(min=1, max=65535, help="Where mitmweb shows itself, on 127.0.0.1.", rich_help_panel=WHERE),
     ] = 8081,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep exchanges in files there, 1 GiB at most.", rich_help_panel=WHERE),
+    ] = None,
     policy: Annotated[str | None, typer.Option(help=", ".join(POLICIES) + ".", callback=one_of(POLICIES))] = None,
     log_level: Annotated[str | None, typer.Option(help=", ".join(LEVELS) + ".", callback=one_of(LEVELS))] = None,
     app_names: Annotated[
@@ -144,5 +148,5 @@ def serve(
     }
     given = {name: value for name, value in overrides.items() if value is not None}
     modes = (*(["regular"] if intercept else []), *(mode or ()))
-    options = serving.Options(config, host, port, web, web_port, env_file, given, workers, modes, proxy_auth)
+    options = serving.Options(config, host, port, web, web_port, env_file, given, workers, modes, proxy_auth, save)
     serving.serve(options)
