@@ -87,9 +87,8 @@ def test_mitmproxys_filters_find_by_comment_and_marker() -> None:
 
 def test_the_docs_name_the_views_the_markers_and_filters_that_work() -> None:
     page = (ROOT / "docs" / "inspect.md").read_text("utf-8")
-    assert [line.split(" |")[0][2:].split(" (")[0] for line in page.split("\n") if line.startswith("| LLM")] == [
-        view.name for view in VIEWS
-    ]
+    rows = [line.split(" |")[0][2:].split(" (")[0] for line in page.split("\n") if line.startswith("| LLM")]
+    assert rows == [view.name for view in VIEWS]
     assert dict(re.findall(r"^\| `(:\w+:)` \| (\S+) \|", page, re.M)) == {MARKERS[n]: SIGNS[n] for n in MARKERS}
     filters = re.findall(r"`(~[a-z]+ [^`]+)`", page)
     assert len(filters) > 9
