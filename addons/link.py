@@ -55,20 +55,17 @@ from addons.settings import (
     Reverse,
     Settings,
     SettingsError,
-    changed_listen,
     check_reachable,
     environment,
     load,
 )
 from addons.steering import Steering
+from addons.watching import Watching
 from translators.model import ApiError
 
 logger = logging.getLogger("llm_link")
 
-Stamp = tuple[int, int, int]
-
 _SHOWN = 0.5  # seconds between two looks at a running exchange, at least
-_SETTLED = 0.3  # seconds for which a changed config file must stay as it is
 
 
 class Link:
@@ -84,12 +81,11 @@ class Link:
         self.playback: Playback | None = None
         self.steering = Steering(lambda flow: self.playback.handler(flow) if self.playback is not None else None)
         self.update: Callable[[Sequence[Flow]], None] | None = None  # mitmproxy's hook; it keeps hooks from being cheap
-        self._watch: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
-        self._stamps: dict[Path, Stamp | None] = {}
         self._board, self._meters = Board(), Meters()
         self._ledger = Ledger()
         self.running_now = Running(self._board, self._live, self._load, self._use)
+        self._watching = Watching(self.running_now, self._path, lambda: self.rules.look(), self._log)
         self._door = Door(self.running_now)
         self.intercepting = Intercepting(self)
 
@@ -132,12 +128,10 @@ class Link:
         if (view := ctx.master.addons.get("view")) is not None:
             self.update = self.steering.updated
             self._keeping = Keeping(view, lambda: self.settings.keep)
-        self._stamps = self._look()
-        self._watch = asyncio.create_task(self._reload())
+        self._watching.start()
 
     def done(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        self._watching.stop()
         self.steering.stop()
         self._ledger.close()
         if self.playback is not None:
@@ -255,56 +249,6 @@ class Link:
     def _path(self) -> Path | None:
         name = ctx.options.llm_link_config or os.environ.get("LLM_LINK_CONFIG", "")
         return Path(name).expanduser() if name else None
-
-    def _look(self) -> dict[Path, Stamp | None]:
-        """The files that the settings are read from, as they are now."""
-        config = self._path()
-        return {path: _stat(path) for path in (*([config] if config else []), *self.settings.watched)}
-
-    def _changed(self) -> bool:
-        """Whether one of them is another than when it was last looked at. A config that is gone is no change."""
-        old, new, config = self._stamps, self._look(), self._path()
-        return any(path in old and new[path] != old[path] and (new[path] or path != config) for path in new)
-
-    async def _reload(self) -> None:
-        """Watch the config file, and what it names. A bad change is reported, and the old config stays."""
-        while True:
-            await asyncio.sleep(0.5)
-            self.rules.look()
-            await self._reread_keys()
-            if not self._changed():
-                self._stamps = {**self._look(), **self._stamps}
-                continue
-            stamps = self._look()
-            await asyncio.sleep(_SETTLED)
-            if stamps != self._look():  # it is being written: a part of it may look like a good config
-                continue
-            self._stamps = stamps
-            old = self.settings
-            try:
-                settings = await self.running_now.reload()
-            except SettingsError as error:
-                logger.error("the changed config is not used: %s", error)
-                continue
-            if changed_listen(old, settings):
-                logger.warning("a changed `listen` needs a restart")
-            self._log()
-            logger.info("the changed config is in use")
-            for line in settings.warnings:
-                logger.info(line)
-
-    async def _reread_keys(self) -> None:
-        """The keys that we issued, where their file changed: also while the config is a bad one."""
-        held = {id(settings.auth.issued): settings.auth.issued for _, settings in self.running_now.all_settings()}
-        for issued in held.values():
-            if issued is None or not issued.changed:
-                continue
-            try:
-                await asyncio.to_thread(issued.read)
-            except SettingsError as error:
-                logger.error("the changed keys are not used: %s", error)
-            else:
-                logger.info("the changed keys are in use: %d were issued", len(issued))
 
     def _log(self) -> None:
         path = self._path()
@@ -462,14 +406,6 @@ class Link:
             logger.exception("request %s: its record could not be written", exchange.seed.id)
         self._count(exchange, flow)
         log.exchange_line(exchange)
-
-
-def _stat(path: Path) -> Stamp | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _reverse(specs: Sequence[str]) -> Reverse | None:

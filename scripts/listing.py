@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from addons.catalog import Model, Provider, catalogue
@@ -11,9 +12,11 @@ from addons.store import ProviderStore, Record
 from scripts.terminal import fail, print_json, print_table, suggestion
 
 
-def key_state(provider: Provider, environ: dict[str, str]) -> str:
+def key_state(provider: Provider, environ: dict[str, str], stored: Collection[str] = ()) -> str:
     if any(environ.get(name) for name in provider.key_env):
         return "set"
+    if provider.name in stored:
+        return "stored"
     return "not set" if provider.key_required else "not needed"
 
 
@@ -25,6 +28,7 @@ def providers(store: ProviderStore, as_json: bool) -> None:
         rows = [describe_provider(provider, environ) for provider in known]
         print_json({"data": [record.redacted() for record in records], "catalogue": rows})
         return
+    sealed = {record.name for record in records if record.encrypted_api_key and record.enabled}
     if records:
         print(f"Stored in {store.path}:")
         print_table(("name", "kind", "address", "key", "default model", "enabled"), map(stored_row, records))
@@ -35,7 +39,7 @@ def providers(store: ProviderStore, as_json: bool) -> None:
             provider.title,
             ", ".join(provider.protocols),
             provider.key_env[0] if provider.key_env else "",
-            key_state(provider, environ),
+            key_state(provider, environ, sealed),
             provider.default_model,
         )
         for provider in known

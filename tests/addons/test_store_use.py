@@ -72,6 +72,7 @@ def test_add_list_show_remove(tmp_path: Path) -> None:
     }  # fmt: skip
     assert json.loads(llm_link(tmp_path, "providers", "show", "lab").stdout) == json.loads(done.stdout)
     listed = llm_link(tmp_path, "providers", "list").stdout
+    assert re.search(r"^zhipu .* stored +glm", listed, re.M)
     assert "lab" in listed and "http://h:1/v1" in listed and "MOONSHOT_API_KEY" in listed
     rows = json.loads(llm_link(tmp_path, "providers", "list", "--json").stdout)
     assert [row["name"] for row in rows["data"]] == ["zhipu", "lab"] and len(rows["catalogue"]) > 10
