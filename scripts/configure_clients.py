@@ -81,7 +81,11 @@ def zed(asked: Asked) -> Setup:
     values: dict[str, Any] = {"language_models": {"ollama": zed_ollama(asked.url, ())}}
     if asked.named:
         values["agent"] = {"default_model": {"provider": "ollama", "model": asked.model}}
-    steps = () if not asked.key else ("Zed shows Ollama no key: serve it without --api-key, on this machine alone.",)
+    steps = (
+        ()
+        if not asked.key
+        else ("Zed shows the key that it finds in OLLAMA_API_KEY when it starts, or in its settings.",)
+    )
     return Setup((Edit(folder / "settings.json", "json", values),), steps)
 
 

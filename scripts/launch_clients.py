@@ -15,6 +15,7 @@ from typing import Any
 from scripts.launch_homes import carry, entries, mirror, read_json, write, write_json
 from scripts.terminal import warn
 
+USUAL_WINDOW = 200_000  # of a model of which nothing is known: Claude Code itself would take it for a million
 KEY = "LLM_LINK_API_KEY"  # the variable that holds the proxy's key, for clients that want its name
 
 
@@ -97,9 +98,6 @@ def claude_state(state: dict[str, Any]) -> dict[str, Any]:
         rows = {path: row for path, row in projects.items() if isinstance(row, dict)}
         kept["projects"] = {path: {k: row[k] for k in wanted if k in row} for path, row in rows.items()}
     return {"hasCompletedOnboarding": True, **kept}
-
-
-USUAL_WINDOW = 200_000  # of a model of which nothing is known: Claude Code itself would take it for a million
 
 
 def claude_models(model: Facts | None) -> dict[str, str]:

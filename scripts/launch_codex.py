@@ -11,13 +11,14 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from scripts.launch_clients import KEY, Facts
+from scripts.launch_clients import KEY, USUAL_WINDOW, Facts
 
 PROVIDER = "llm-link"
 COMPACT_AT = 0.85  # of what the window leaves to the input
@@ -81,9 +82,9 @@ def filled(row: dict[str, Any], facts: Facts, place: int) -> dict[str, Any]:
         "available_in_plans": [],
         "minimal_client_version": "0.0.1",
     }
-    if facts.context_window:
-        own |= {"context_window": facts.context_window, "max_context_window": facts.context_window}
-        own["auto_compact_token_limit"] = compact_limit(facts)
+    window = facts.context_window or USUAL_WINDOW
+    own |= {"context_window": window, "max_context_window": window}
+    own["auto_compact_token_limit"] = compact_limit(replace(facts, context_window=window))
     if not facts.reasoning:
         own |= {"supported_reasoning_levels": [], "default_reasoning_level": None}
     return {**{name: unnamed(value) for name, value in row.items()}, **{k: v for k, v in own.items() if k in row}}
@@ -93,7 +94,11 @@ def unnamed(value: Any) -> Any:
     """Instructions that do not say which model this is."""
     if isinstance(value, dict):
         return {name: unnamed(inner) for name, inner in value.items()}
-    return re.sub(r"(You are Codex[^.\n]*?) based on GPT-[\w.]+", r"\1", value) if isinstance(value, str) else value
+    return (
+        re.sub(r"(You are Codex[^.\n]*?) based on GPT-[\w-]+(?:\.\w+)*", r"\1", value)
+        if isinstance(value, str)
+        else value
+    )
 
 
 def provider(url: str) -> dict[str, Any]:

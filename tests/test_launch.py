@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import pty
+import select
+import shlex
 import signal
 import stat
 import subprocess
@@ -19,6 +21,8 @@ import pytest
 
 from scripts.launch_env import cleaned
 from tests.harness import ROOT, Conn, Seen, Upstream, clean_environ, config, proxy
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # a fork that execs at once
 
 # It asks the model one thing, as Claude Code would, notes what it sees of the world, and then does what it is told.
 CLIENT = """#!{python}
@@ -43,6 +47,9 @@ if what == "wait-int":
 note.with_suffix(".part").rename(note)
 if what.startswith("exit-"):
     sys.exit(int(what[5:]))
+if what == "stop":
+    os.kill(os.getpid(), signal.SIGSTOP)
+    sys.exit(5)
 if what == "die":
     os.kill(os.getpid(), signal.SIGKILL)
 if what.startswith("wait"):
@@ -134,6 +141,16 @@ def launch(tmp_path: Path) -> Launch:
     return Launch(tmp_path)
 
 
+def on_terminal(launch: Launch, words: list[str]) -> tuple[int, int]:
+    """A process with a terminal of its own: its id, and our end of the terminal."""
+    environ = launch.environ(TERM="dumb", PS1="$ ")
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(launch.work)
+        os.execve(words[0], words, environ)
+    return pid, terminal
+
+
 def test_a_client_talks_through_the_proxy_and_its_exit_code_comes_through(launch: Launch) -> None:
     before = tree(launch.home)
     done = launch.run("--demo", "--", "exit-3", ZHIPU_API_KEY="provider-secret", LLM_LINK_SECRET="s", KEPT="yes")
@@ -168,6 +185,10 @@ def test_a_proxy_that_died_is_told_of(launch: Launch) -> None:
     seen = launch.seen(process)
     (proxy_pid,) = [pid for pid, words in launch.commands() if "mitmdump" in words]
     os.kill(proxy_pid, signal.SIGKILL)
+    end = time.monotonic() + 10
+    while any("mitmdump" in words for words in launch.processes()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
     os.kill(seen["pid"], signal.SIGTERM)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGTERM and "the proxy had ended by itself" in out
@@ -230,11 +251,7 @@ def test_an_interrupt_before_the_client_runs(launch: Launch) -> None:
 
 def test_ctrl_c_is_the_clients(launch: Launch) -> None:
     """On a terminal: the client decides what Ctrl-C means, and hears it once."""
-    pid, terminal = pty.fork()
-    if not pid:
-        os.chdir(launch.work)
-        words = launch.words("--demo", "--", "wait-int")
-        os.execve(words[0], words, launch.environ(TERM="xterm"))
+    pid, terminal = on_terminal(launch, launch.words("--demo", "--", "wait-int"))
     try:
         seen = launch.seen()
         assert seen["tty"]
@@ -253,12 +270,34 @@ def test_ctrl_c_is_the_clients(launch: Launch) -> None:
     launch.nothing_left()
 
 
+def test_a_client_that_suspends_itself_gives_the_shell_back(launch: Launch) -> None:
+    pid, terminal = on_terminal(launch, ["/bin/bash", "--norc", "--noprofile", "-i"])
+    said = ""
+
+    def until(text: str) -> None:
+        nonlocal said
+        end = time.monotonic() + 40
+        while text not in said:
+            assert time.monotonic() < end, said
+            if select.select([terminal], [], [], 0.2)[0]:
+                said += os.read(terminal, 65536).decode("utf-8", "replace")
+        said = said.partition(text)[2]
+
+    try:
+        os.write(terminal, (shlex.join(launch.words("--demo", "--", "stop")) + "\n").encode())
+        until("Stopped")
+        os.write(terminal, b"fg >/dev/null; echo code=$?\n")
+        until("code=5")
+        os.write(terminal, b"exit\n")
+    finally:
+        os.kill(pid, signal.SIGHUP)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    launch.nothing_left()
+
+
 def test_a_hung_up_terminal_ends_both(launch: Launch) -> None:
-    pid, terminal = pty.fork()
-    if not pid:
-        os.chdir(launch.work)
-        words = launch.words("--demo", "--", "wait")
-        os.execve(words[0], words, launch.environ(TERM="xterm"))
+    pid, terminal = on_terminal(launch, launch.words("--demo", "--", "wait"))
     launch.seen()
     os.close(terminal)
     _, status = os.waitpid(pid, 0)
