@@ -142,7 +142,7 @@ class Running:
         """Lay changes over the file's values. The caller holds `changing`. Raises `SettingsError`, and nothing is
         changed."""
         settings, merged = await self.tried(changes)
-        self._use(settings, merged, self._rebuilt(settings))
+        self._use(settings, merged, await asyncio.to_thread(self._rebuilt, settings))
         return settings
 
     async def tried(self, changes: Changes) -> tuple[Settings, Changes]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from addons.control.errors import Refused
 from addons.settings import SPACE_KEYS
+from addons.settings_yaml import MAX_DEPTH
 
 # The words of other proxies for the same things, taken where a namespace is configured.
 _UPSTREAM_WORDS = {"api_root": "base_url", "fixed_upstream_format": "protocol", "provider_key": "api_key"}
@@ -27,6 +28,8 @@ _REF = ("env", "value", "store")
 
 def space_config(given: Mapping[str, Any]) -> dict[str, Any]:
     """A namespace's config in our own words."""
+    if _too_deep(given):
+        raise Refused(400, "the config is nested too deeply", "config")
     config = dict(given)
     if isinstance(upstreams := config.get("upstreams"), list):
         config["upstreams"] = dict(map(_named, upstreams))
@@ -37,6 +40,14 @@ def space_config(given: Mapping[str, Any]) -> dict[str, Any]:
     if "compatibility_mode" in config and "policy" not in config:
         config["policy"] = config.pop("compatibility_mode")
     return config
+
+
+def _too_deep(value: Any) -> bool:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        maps = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
+        level = [inner for inners in maps for inner in inners]
+    return bool(level)
 
 
 def _named(part: Any) -> tuple[str, Any]:

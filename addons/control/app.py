@@ -54,6 +54,7 @@ def build(running: Running) -> FastAPI:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _wrong)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RecursionError, _deep)
     made = app.openapi
     app.openapi = lambda: app.openapi_schema or _documented(made())  # type: ignore[method-assign]
     app.openapi()  # here, and not while somebody waits
@@ -92,6 +93,10 @@ async def _wrong(request: Request, error: Exception) -> Response:
     where = ".".join(steps) if first["type"] != "json_invalid" else ""
     message = "the body is no valid JSON" if first["type"] == "json_invalid" else first["msg"]
     return _answer(Refused(400, f"{where}: {message}" if where else message, where))
+
+
+async def _deep(request: Request, error: Exception) -> Response:
+    return _answer(Refused(400, "the body is nested too deeply"))
 
 
 async def _http(request: Request, error: Exception) -> Response:

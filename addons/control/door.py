@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,7 @@ class Door:
         app, takes = await self._application()
         if call.method in _WRITES and not _is_json(call.header(b"content-type")) and takes(call.method, call.path):
             raise Refused(415, f"{call.method} needs content-type: application/json")
+        _check_text(call.body)
         return await _run(app, call)
 
     def _admit(self, call: Call) -> None:
@@ -168,6 +170,22 @@ def _build(running: Running) -> _Built:
 
     app = build(running)
     return app, lambda method, path: method in methods_at(app, unquote(path, errors="replace"))
+
+
+def _check_text(body: bytes) -> None:
+    """Refuses what JSON has no words for: half a character, and numbers that are none. It could not be said back."""
+    if b"\\u" not in body and b"NaN" not in body and b"Infinity" not in body:
+        return
+    try:
+        json.dumps(json.loads(body, parse_constant=_no_number), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Refused(400, "the body holds half a character (a lone surrogate)") from None
+    except (ValueError, RecursionError):
+        raise Refused(400, "the body is no valid JSON") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
 
 
 def _is_json(content_type: str | None) -> bool:

@@ -6,6 +6,7 @@ where that works as well, and where there is no list, the cheapest answer is ask
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -63,7 +64,9 @@ async def ask(upstream: Upstream, model: str = "") -> Verdict:
         user, _, password = proxy.login.get_secret_value().partition(":") if proxy.login else ("", "", "")
         through = httpx.Proxy(f"{proxy.scheme}://{proxy.host}:{proxy.port}", auth=(user, password) if user else None)
     try:
-        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False, proxy=through) as client:
+        async with asyncio.timeout(2 * SECONDS), httpx.AsyncClient(
+            timeout=SECONDS, trust_env=False, proxy=through
+        ) as client:
             return await _Probe(upstream, client).verdict(model)
     except _Failed as failed:
         return Verdict("error", str(failed))

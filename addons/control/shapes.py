@@ -193,7 +193,7 @@ class Totals(Said):
     attempts: int
     tokens: dict[str, int]
     cache_hit_ratio: float | None = Field(description="cached input tokens of all input tokens")
-    cost: float = Field(description="US dollars, where the catalogue has prices; cached input counts as fresh")
+    cost: float = Field(description="US dollars, where the catalogue has prices")
     unpriced: int = Field(description="exchanges with tokens for which there is no price")
 
 

@@ -435,6 +435,42 @@ def test_what_is_not_for_the_api_or_not_valid_is_refused_as_a_whole(
     assert HTTP.get(f"{link.url}/admin/namespaces/team/state").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ('{"config": {"upstreams": {}, "models": {"\\ud800": "a/b"}}}', 400),
+        ('{"config": {"upstreams": {}, "retry": {"cooldown": NaN}}}', 400),
+        ('{"config": {"upstreams": {}, "retry": {"cooldown": 1e999}}}', 400),
+        ('{"config": %s}' % ('{"upstreams": ' * 300 + "1" + "}" * 300), 400),
+        ('{"config": %s}' % ("[" * 90000), 400),
+        ('{"config": {"upstreams": {}, "models": 1' + "0" * 5000 + "}}", 400),
+        ("{" + " " * 1000, 400),
+        ('{"config": {}, "config": {}} ', 200),
+    ],
+)
+def test_strange_json_is_a_400_or_nothing_strange(link: Proxy, text: str, status: int) -> None:
+    headers = {"content-type": "application/json"}
+    response = HTTP.post(f"{link.url}/admin/namespaces/odd/config", content=text, headers=headers)
+    assert response.status_code == status, response.text
+    assert HTTP.get(f"{link.url}/admin/namespaces/odd/state").status_code == (404 if status == 400 else 200)
+
+
+def test_params_of_a_namespace_come_back_as_they_went_in(link: Proxy, upstreams: list[Upstream]) -> None:
+    asked = space(upstreams[1], "team-key-0123")
+    asked["upstreams"]["own"]["params"] = {"update": {"a": {"b": [1, 2.5, None, "ü"]}}}
+    post(link, "/admin/namespaces/team/config", {"config": asked})
+    state = HTTP.get(f"{link.url}/admin/namespaces/team/state").json()
+    assert state["config"]["upstreams"]["own"]["params"] == asked["upstreams"]["own"]["params"]
+    post(link, "/admin/namespaces/deep/config", {"config": {**asked, "upstreams": {"own": _deep(60)}}}, 400)
+    huge = '{"config": {"upstreams": {"own": {"provider": "zhipu", "params": {"update": {"x": 1e999}}}}}}'
+    HTTP.post(f"{link.url}/admin/namespaces/huge/config", content=huge, headers={"content-type": "application/json"})
+    assert HTTP.get(f"{link.url}/admin/namespaces/huge/state").status_code in (200, 404)
+
+
+def _deep(levels: int) -> Any:
+    return {"x": _deep(levels - 1)} if levels else 1
+
+
 def test_the_words_of_other_proxies_are_understood(link: Proxy, upstreams: list[Upstream]) -> None:
     root = f"{upstreams[1].url}/v1"
     own = {"name": "own", "api_root": root, "fixed_upstream_format": "openai-completion"}
