@@ -34,6 +34,8 @@ _KEY_FAULTS = frozenset(("auth", "permission", "billing"))
 
 VIAS: dict[str, Literal["http", "tcp"]] = {"http": "http", "socks5": "tcp", "socks5h": "tcp"}  # see `egress.VIA`
 
+_LONG = 16  # characters of a key that no text holds by chance
+
 _SERVICES = {"count_tokens": "counting tokens", "embed": "embeddings"}
 # Requests that `params` leave alone: they do not hold the fields that an answer is asked for with.
 _AS_THEY_ARE = frozenset(("count_tokens", "stored"))
@@ -307,7 +309,7 @@ def _is_fault(exchange: Exchange, attempt: Attempt, error: ApiError) -> bool:
 
 def scrubbed(exchange: Exchange, attempt: Attempt, error: ApiError) -> ApiError:
     """The error, and the answer it came in, without the keys that some providers repeat there."""
-    secrets = [*exchange.taken.values, *(key.get_secret_value() for key in attempt.target.upstream.keys)]
+    secrets = _secrets(exchange, attempt)
     answer = attempt.answer
     attempt.received.scrub(secrets)
     exchange.sent.scrub(secrets)
@@ -317,6 +319,17 @@ def scrubbed(exchange: Exchange, attempt: Attempt, error: ApiError) -> ApiError:
         headers = _scrubbed_headers(headers, secrets)
         answer.reply = (status, headers, scrub(body, secrets))
     return msgspec.structs.replace(error, message=scrub(error.message, secrets))
+
+
+def _secrets(exchange: Exchange, attempt: Attempt) -> list[str]:
+    return [*exchange.taken.values, *(key.get_secret_value() for key in attempt.target.upstream.keys)]
+
+
+def long_secrets(exchange: Exchange) -> tuple[bytes, ...]:
+    """The keys that are taken out of a stream's text too. Short ones stay: those of servers at home are words of the
+    language, as `ollama` is."""
+    secrets = {secret for attempt in exchange.attempts for secret in _secrets(exchange, attempt)}
+    return tuple(secret.encode("utf-8", "surrogateescape") for secret in secrets if len(secret) >= _LONG)
 
 
 def _scrubbed_headers(headers: dict[str, str], secrets: list[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import msgspec
 from mitmproxy import http
@@ -24,7 +24,7 @@ from addons.encoding import decode_request, too_large
 from addons.exchange import METADATA, Exchange, Reply
 from addons.log import logger
 from addons.rates import Limited, Meters, Subject, client_of, limited
-from addons.routing import Route, Router
+from addons.routing import Route, Router, Target
 from addons.ruleset import Ruled, Ruleset, Steps, Waiting
 from addons.settings import Settings
 from addons.settings_model import Rate
@@ -32,7 +32,7 @@ from addons.surfaces import Surface
 from translators import CODECS
 from translators.body import top_level, typed
 from translators.codec import Seed, Wire
-from translators.model import ApiError, BadRequest
+from translators.model import ApiError, BadRequest, ModelInfo
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _JSON = {"content-type": "application/json"}
@@ -136,9 +136,9 @@ class Opening:
         key = None if self._exchange.taken.origin is not None else self._admit()
         if purpose == "models":
             query = self._surface.path.partition("?")[2]
-            return self._answer(self._exchange.codec.render_models(self._router.known_models(), query))
+            return self._answer(self._exchange.codec.render_models(self._models(key), query))
         if purpose == "model":
-            return self._answer(self._model())
+            return self._answer(self._model(key))
         if purpose in _FIXED:
             return self._answer(_FIXED[purpose])
         self._read()
@@ -240,8 +240,7 @@ class Opening:
         exchange = self._exchange
         if not exchange.targets:
             raise BadRequest(f"the rules leave no target for {exchange.model!r}", "model", status=404, kind="not_found")
-        if key is not None and not key.allows(exchange.model, [target.address for target in exchange.targets]):
-            raise BadRequest(f"this key may not use the model {exchange.model!r}", status=403, kind="permission")
+        _check_model(key, exchange.model, exchange.targets)
         if self._surface.purpose != "count_tokens":
             exchange.passed = exchange.meters.enter(list(self._limits(key)), exchange.prompt_tokens)
         return exchange
@@ -269,7 +268,14 @@ class Opening:
                 raise
             return self._router.resolve(bare)
 
-    def _model(self) -> bytes:
+    def _models(self, key: credentials.ClientKey | None) -> list[ModelInfo]:
+        """Those that this client may ask for."""
+        known = self._router.known_models()
+        if key is None or key.models is None:
+            return known
+        return [one for one in known if key.allows(one.id, _addresses(self._router.resolve(one.id).targets))]
+
+    def _model(self, key: credentials.ClientKey | None) -> bytes:
         """One model, named in the path or, for `/api/show`, in the body: whatever a request may name."""
         name = self._surface.name
         if not name:
@@ -277,7 +283,18 @@ class Opening:
             name = next((typed(fields, key, _STRING) for key in ("model", "name") if key in fields), "")
         if not name:
             raise BadRequest("model is required", "model")
-        return self._exchange.codec.render_model(self._router.describe(name, self._resolve(name)))
+        route = self._resolve(name)
+        _check_model(key, name, route.targets)
+        return self._exchange.codec.render_model(self._router.describe(name, route))
+
+
+def _addresses(targets: Sequence[Target]) -> list[str]:
+    return [target.address for target in targets]
+
+
+def _check_model(key: credentials.ClientKey | None, model: str, targets: Sequence[Target]) -> None:
+    if key is not None and not key.allows(model, _addresses(targets)):
+        raise BadRequest(f"this key may not use the model {model!r}", status=403, kind="permission")
 
 
 def _escaped(path: str) -> str:

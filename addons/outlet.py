@@ -9,7 +9,8 @@ from mitmproxy.http import Response
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpResponseHeadersHook, ResponseData, ResponseHeaders, SendHttp
 
-from addons import cors, messages, replies
+from addons import attempts, cors, messages, replies
+from addons.credentials import MASK
 from addons.exchange import Exchange, Reply
 from addons.intake import Commands, Intake, Verdict
 from addons.ruleset import Ruled
@@ -27,6 +28,7 @@ class Outlet(Intake):
         super().__init__(context, stream_id, parent)
         self.exchange: Exchange | None = None
         self.begun = False  # the head of the answer went to the client
+        self.secrets: tuple[bytes, ...] = ()  # that a stream must not repeat
         self.upgraded = False  # to the chat WebSocket
         self.early = False  # it did before the upstream said anything
         self.heard_at = 0.0  # when the upstream last said something, monotonic
@@ -57,6 +59,8 @@ class Outlet(Intake):
             yield from self.give_up()
             return False
         self.begun = True
+        assert self.exchange is not None
+        self.secrets = attempts.long_secrets(self.exchange)
         yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, False), self.context.client)
         self.sent_at = time.monotonic()
         yield from self.arm()
@@ -88,6 +92,9 @@ class Outlet(Intake):
     def write(self, out: bytes) -> Commands:
         assert self.exchange is not None
         self.sent_at = self.heard_at
+        for secret in self.secrets:
+            if secret in out:  # an upstream that repeats our key, in an error most likely
+                out = out.replace(secret, MASK)
         self.exchange.sent.add(out, self.sent_at)
         yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
         if self.exchange.watched:

@@ -107,7 +107,8 @@ def test_the_log_goes_to_a_file(tmp_path: Path, upstream: Upstream, form: str) -
 
 def test_keys_are_required_where_they_are_configured(tmp_path: Path, upstream: Upstream) -> None:
     doc = config(upstream)
-    doc["auth"] = {"mode": "proxy_key", "keys": [{"env": "K"}, {"value": "second-key", "models": ["x*"]}]}
+    doc["auth"] = {"mode": "proxy_key", "keys": [{"env": "K"}, {"value": "second-key", "models": ["x*", "u0/y"]}]}
+    doc["models"] |= {"xm": "u0/a", "ym": "u0/y"}
     with proxy(tmp_path, doc, environ={"K": "first-key"}) as link:
         assert ask(link).status_code == 401
         ok = httpx.post(f"{link.url}/v1/messages", json=ASK, headers={"authorization": "Bearer first-key"})
@@ -115,6 +116,14 @@ def test_keys_are_required_where_they_are_configured(tmp_path: Path, upstream: U
         narrow = httpx.post(f"{link.url}/v1/messages", json=ASK, headers={"x-api-key": "second-key"})
         assert narrow.status_code == 403 and narrow.json()["error"]["type"] == "permission_error"
         assert httpx.get(f"{link.url}/v1/models").status_code == 401
+        seen = {
+            key: [one["id"] for one in httpx.get(f"{link.url}/v1/models", headers={"x-api-key": key}).json()["data"]]
+            for key in ("first-key", "second-key")
+        }
+        assert seen == {"first-key": ["m", "xm", "ym"], "second-key": ["xm", "ym"]}  # the last by its target
+        for model, status in (("xm", 200), ("ym", 200), ("m", 403)):
+            one = httpx.get(f"{link.url}/v1/models/{model}", headers={"x-api-key": "second-key"})
+            assert one.status_code == status
         assert httpx.get(f"{link.url}/ready").status_code == 200
 
 
