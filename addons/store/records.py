@@ -66,8 +66,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         name, _, region = self.provider.partition(":")
         base = catalogue().providers.get(name)
         models = tuple(Model(id=model) for model in self.models)
+        needed = bool(self.encrypted_api_key or self.api_key_env)
         if base is None:
-            needed = bool(self.encrypted_api_key or self.api_key_env)
             row = Provider(
                 name=self.name, title=self.name, protocol=self.protocol, base_url=self.base_url, key_required=needed,
                 default_model=self.default_model, models=models,
@@ -82,7 +82,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if base is not None and self.base_url:
             row = msgspec.structs.replace(
                 row, protocol=self.protocol, base_url=self.base_url, base_url_env="", endpoints={}, regions={},
-                key_env=(), auth=row.auth if self.protocol == row.protocol else "",
+                key_env=(), key_required=needed, auth=row.auth if self.protocol == row.protocol else "",
             )  # fmt: skip
             region = ""
         if self.api_key_env:

@@ -151,7 +151,7 @@ def import_(
     records, notes = store_of(config).take_from(path)
     for note in notes:
         warn(note)
-    print(f"imported {len(records)} provider{'s' * (len(records) != 1)}")
+    print(f"imported {len(records)} provider(s)")
 
 
 @app.command(

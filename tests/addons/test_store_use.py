@@ -118,7 +118,7 @@ def test_what_cannot_be_stored_is_said(tmp_path: Path, words: list[str], says: s
 
 def test_import_and_rotate(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(f"- {{name: zhipu, api_key: {KEY}}}\n- {{name: openai}}\n")
-    assert llm_link(tmp_path, "providers", "import", "p.yaml").stdout == "imported 2 providers\n"
+    assert llm_link(tmp_path, "providers", "import", "p.yaml").stdout == "imported 2 provider(s)\n"
     (tmp_path / "p.yaml").write_text("- name: zhipu\n- nam: x\n")
     done = llm_link(tmp_path, "providers", "import", "p.yaml")
     assert done.returncode == 2 and done.stderr == "llm-link: p.yaml:2: nam: unknown key (did you mean name?)\n"
@@ -183,6 +183,19 @@ def test_a_stored_provider_by_name(config: Loader) -> None:
     assert zhipu.root == "https://api.z.ai/api/paas/v4" and zhipu.provider.default_model == "glm-4.6"
     assert key_of(config({"provider": "zhipu"})) == KEY
     assert key_of(config({"provider": "zhipu"}, {"ZHIPU_API_KEY": "of the environment"})) == "of the environment"
+
+
+def test_a_provider_of_the_catalogue_at_another_address(config: Loader, tmp_path: Path) -> None:
+    """The variable of the catalogue is for the catalogue's address."""
+    store = open_store(tmp_path / "providers.db", SECRET)
+    record = make({"name": "zhipu", "provider": "zhipu", "base_url": "http://h:3/v4"})
+    store.put(record, keep_key=False)
+    settings = config({"provider": "zhipu"}, {"ZHIPU_API_KEY": "of the environment"})
+    (zhipu,) = settings.upstreams.values()
+    assert zhipu.root == "http://h:3/v4" and zhipu.key is None and settings.warnings == ()
+    assert zhipu.provider is not None and zhipu.provider.model("glm-4.6") is not None
+    store.put(record, SecretStr(KEY))
+    assert key_of(config({"provider": "zhipu"}, {"ZHIPU_API_KEY": "of the environment"})) == KEY
 
 
 def test_a_stored_provider_as_a_flag(config: Loader, tmp_path: Path) -> None:
