@@ -44,6 +44,7 @@ class Options:
     modes: tuple[str, ...] = ()  # mitmproxy's, for clients that do not know of us; (): clients are pointed at us
     proxy_auth: Path | None = None  # an htpasswd file
     save: Path | None = None  # a folder for the exchanges
+    save_size: str = ""  # of all files in it
 
 
 def program(name: str) -> list[str]:
@@ -106,6 +107,7 @@ def command(options: Options, settings: Settings, environ: Mapping[str, str]) ->
     values = {
         "llm_link_config": str(config.absolute()) if config else "",
         "llm_link_save": str(options.save.absolute()) if options.save else "",
+        "llm_link_save_size": options.save_size,
         "keep_host_header": "true",
         "connection_strategy": "lazy",
         "termlog_verbosity": VERBOSITY[settings.logging.level],

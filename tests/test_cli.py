@@ -442,4 +442,4 @@ def test_completion_is_shown_for_a_shell(tmp_path: Path) -> None:
 def test_exchanges_are_saved_where_asked(config: Path, tmp_path: Path) -> None:
     argv = argv_of(Options(config, save=tmp_path / "saved"))
     assert f"llm_link_save={tmp_path / 'saved'}" in argv
-    assert not any(word.startswith("llm_link_save") for word in argv_of(Options(config)))
+    assert not any(word.startswith("llm_link_save=") for word in argv_of(Options(config)))

@@ -100,8 +100,11 @@ def serve(
     ] = 8081,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep exchanges in files there, 1 GiB at most.", rich_help_panel=WHERE),
+        typer.Option(metavar="DIR", help="Keep exchanges in files there.", rich_help_panel=WHERE),
     ] = None,
+    save_size: Annotated[
+        str, typer.Option(metavar="SIZE", help="Bytes of all these files; the oldest go.", rich_help_panel=WHERE)
+    ] = "1GiB",
     policy: Annotated[str | None, typer.Option(help=", ".join(POLICIES) + ".", callback=one_of(POLICIES))] = None,
     log_level: Annotated[str | None, typer.Option(help=", ".join(LEVELS) + ".", callback=one_of(LEVELS))] = None,
     app_names: Annotated[
@@ -148,5 +151,5 @@ def serve(
     }
     given = {name: value for name, value in overrides.items() if value is not None}
     modes = (*(["regular"] if intercept else []), *(mode or ()))
-    options = serving.Options(config, host, port, web, web_port, env_file, given, workers, modes, proxy_auth, save)
-    serving.serve(options)
+    served = (config, host, port, web, web_port, env_file, given, workers, modes, proxy_auth)
+    serving.serve(serving.Options(*served, save, save_size))
