@@ -12,6 +12,7 @@ import pytest
 import yaml
 from mitmproxy import io as mitm_io
 
+from tests.addons.test_intercept import TlsHost, client, official, turned
 from tests.harness import Conn, Proxy, Seen, Upstream, config, proxy
 from tests.mitmweb import Web, ended, mitmweb, until
 
@@ -192,3 +193,22 @@ def test_a_clients_key_is_gone(tmp_path: Path, upstream: Upstream, own: bool) ->
         again = web.flow(when=lambda now: ended(now) and now["response"]["status_code"] == 200)
         assert upstream.seen[-1].headers["authorization"] == "Bearer sk-operator-987654"
         assert ["x-api-key", "***"] in again["request"]["headers"]
+
+
+def test_an_exchange_of_a_client_that_believes_to_talk_to_the_host(tmp_path: Path, upstream: Upstream) -> None:
+    """Regular mode: translated again, and what passed to the host as it is does so again."""
+    host = TlsHost(official, tmp_path)
+    upstream.seen.clear()
+    with mitmweb(tmp_path, config(upstream), *turned(tmp_path, host), mode="regular") as web:
+        with client(web.link) as http:
+            headers = {"x-api-key": KEY}
+            answer = http.post("https://api.anthropic.com/v1/messages", json=ASK, headers=headers)
+            assert answer.status_code == 200
+            http.post("https://api.anthropic.com/v1/messages/batches", content=b"raw", headers={"x-api-key": "mine"})
+        for number, seen in ((0, upstream.seen), (1, host.seen)):
+            flow = web.flow(number, when=ended)
+            web.call("POST", f"/flows/{flow['id']}/replay")
+            web.flow(number, when=lambda now: now["is_replay"] and ended(now))
+            first, again = seen
+            assert (again.path, again.headers, again.body) == (first.path, first.headers, first.body)
+    host.stop()
