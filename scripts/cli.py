@@ -40,6 +40,7 @@ COMMANDS = {
     "demo": Row(RUN, "demo", "A conversation with a scripted model through the proxy: no key, no network."),
     "check": Row(LOOK, "check", "Read a config file and say what it would serve, or what is wrong with it."),
     "try": Row(LOOK, "try_rule", "Show what a rule changes in saved exchanges, with nothing sent."),
+    "export": Row(LOOK, "export", "Write a saved exchange as a curl script, a program, a test case or a bug report."),
     "doctor": Row(
         LOOK, "doctor", "Say what works here and what does not: the machine, the config, keys, upstreams, clients."
     ),

@@ -23,7 +23,7 @@ WITH_MITMPROXY = {
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
     *("holding", "steering", "exporting"),
     *("listeners", "egress", "chat_socket", "waiting"),
-    "trying",
+    *("trying", "writing"),
     *("control_stream", "cors"),
 }
 # Those that carry an exchange through the bridge.

@@ -29,9 +29,9 @@ def try_rule(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one object.")] = False,
 ) -> None:
-    """Show what a rule changes in saved exchanges, with nothing sent: what is asked, what goes upstream, the answer.
+    """Show what a rule changes in saved exchanges, with nothing sent.
 
-    Ends with 1 where the rule cannot be loaded or fails."""
+    In what is asked, in what goes upstream, and in the answer. Ends with 1 where the rule cannot be loaded or fails."""
     import json
     import os
     import subprocess

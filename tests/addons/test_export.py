@@ -17,7 +17,7 @@ from addons.export import FORMATS, Asked, ExportError
 from addons.export.redact import secrets, texts
 from addons.views.record import Record
 from tests import transcribed
-from tests.harness import Conn, Seen, Upstream, clean_environ, config
+from tests.harness import ROOT, Conn, Seen, Upstream, clean_environ, config
 from tests.mitmweb import Web, ended, mitmweb, until
 from tests.translators import test_transcripts
 from translators import CODECS
@@ -165,6 +165,38 @@ def test_a_redacted_report_has_no_texts(write: Write) -> None:
     assert "Be terse" not in said and "quoted" not in said and "Hello" not in said
     for text in ('"max_tokens": 50', '"role": "user"', "[9 characters]", '"finish_reason": "stop"', "top_k"):
         assert text in said, text
+
+
+def llm_link(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "scripts.cli", *words]
+    return subprocess.run(command, cwd=ROOT, env=clean_environ(), capture_output=True, text=True, timeout=60)
+
+
+def test_a_saved_file_is_written_by_the_command_line(shared: Web, upstream: Upstream, tmp_path: Path) -> None:
+    shared.clear()
+    upstream.seen.clear()
+    for protocol in ("anthropic", "openai-chat"):
+        path, headers, body = ASKS[protocol]
+        httpx.post(shared.link.url + path, headers=headers, json=body, timeout=10)
+    shared.flow(1, when=ended)
+    flows = tmp_path / "flows"
+    flows.write_bytes(shared.call("GET", "/flows/dump").content)
+    listed = llm_link("export", str(flows)).stdout.splitlines()
+    assert "anthropic" in listed[-2] and "openai-chat" in listed[-1] and "u0/model-0" in listed[-1]
+    number = listed[-2].split()[0]
+    script = tmp_path / "again.sh"
+    script.write_text(llm_link("export", str(flows), "curl", "--number", number).stdout)
+    assert "Hello" in run(shared, "bash", str(script)) and upstream.seen[2].body == upstream.seen[0].body
+    said = llm_link("export", str(flows), "transcript", "-o", str(tmp_path / "case"))
+    assert said.returncode == 0 and (tmp_path / "case" / "exchange.json").exists()
+    for words, code, why in (
+        (("transcript",), 2, "name it with --output"),
+        (("curl", "-n", "99"), 2, "none with the number 99"),
+        (("pdf",), 2, "pdf"),
+    ):
+        done = llm_link("export", str(flows), *words)
+        assert (done.returncode, why in done.stderr) == (code, True), done.stderr
+    assert llm_link("export", str(tmp_path / "nothing")).returncode == 2
 
 
 def test_what_cannot_be_written_is_said(shared: Web, tmp_path: Path) -> None:
