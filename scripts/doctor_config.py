@@ -13,6 +13,8 @@ from addons.asking import Asked as Answer
 from addons.asking import ask
 from addons.catalog import catalogue
 from addons.settings import Environment, ModelRoute, Settings, SettingsError, Upstream, environment, load
+from addons.store import StoreError
+from addons.store.stored import Stored
 from scripts import summary
 from scripts.doctor import Asked, Finding, side_by_side
 from scripts.serve import Options, child_environ, config_path
@@ -49,14 +51,33 @@ def read(asked: Asked) -> Here:
     for note in notes:
         here.findings.append(Finding("config", ".env", "warn", note, "see --env-file, whose file is taken whole"))
     path = config_path(options, environ)
+    stored = _store(here, path)
     flags = {"provider": asked.provider, "base_url": asked.base_url}
     if path or any(flags.values()):
         _load(here, path, {name: value for name, value in flags.items() if value})
     else:
-        _providers_with_keys(here)
+        _providers_with_keys(here, stored)
     if asked.host or asked.port:
         here.host, here.port = asked.host or here.host, asked.port or here.port
     return here
+
+
+def _store(here: Here, path: Path | None) -> list[str]:
+    """The providers of the key store, whose keys must open. Nothing is said of a store that is not there."""
+    try:
+        store = Stored.of_config(path, here.environ).store
+        records = [record for record in store.list() if record.enabled]
+        for record in records:
+            store.key(record.name)
+    except SettingsError as error:  # also of the config, whose own problems are told with the rest
+        if isinstance(error, StoreError):
+            advice = "`llm-link providers list` says the same; nothing in it was changed"
+            here.findings.append(Finding("key", "key store", "fail", str(error.problems[0]), advice))
+        return []
+    if records:
+        detail = f"{len(records)} provider{'s'[: len(records) > 1]}, {store.path}"
+        here.findings.append(Finding("key", "key store", "ok", detail))
+    return [record.name for record in records]
 
 
 def _load(here: Here, path: Path | None, flags: dict[str, object]) -> None:
@@ -94,12 +115,12 @@ def _holds_secrets(values: Any) -> bool:
     return any(isinstance(ref, dict) and "value" in ref for ref in refs) or any(map(_holds_secrets, values.values()))
 
 
-def _providers_with_keys(here: Here) -> None:
+def _providers_with_keys(here: Here, stored: list[str]) -> None:
     """Without a config, what `llm-link --provider NAME` could serve."""
     here.findings.append(Finding("config", "config", "ok", "none named: flags say what is served (or --config FILE)"))
-    for provider in catalogue().providers.values():
-        if any(here.environ.get(name) for name in provider.key_env):
-            _load_provider(here, provider.name)
+    ready = [row.name for row in catalogue().providers.values() if any(map(here.environ.get, row.key_env))]
+    for name in dict.fromkeys([*ready, *stored]):
+        _load_provider(here, name)
     if not here.settings:
         advice = "export DEEPSEEK_API_KEY=… (`llm-link providers list` names the variables), or `llm-link init`"
         here.findings.append(Finding("key", "provider keys", "warn", "no provider's key is set", advice))
@@ -118,7 +139,21 @@ def _load_provider(here: Here, name: str) -> None:
 
 def keys(here: Here) -> list[Finding]:
     """Whose key is there, and from where; never what it is."""
-    return [_key(upstream, here, settings) for settings in here.settings for upstream in settings.upstreams.values()]
+    found = [_key(upstream, here, settings) for settings in here.settings for upstream in settings.upstreams.values()]
+    return found + [finding for settings in here.settings for finding in _clients(settings)]
+
+
+def _clients(settings: Settings) -> Iterator[Finding]:
+    """Who may call us, where that is more than this machine."""
+    auth, count = settings.auth, len(settings.auth.keys)
+    if auth.mode == "proxy_key":
+        issued = " and those that were issued" if auth.issued else ""
+        yield Finding("key", "clients", "ok", f"must present one of {count} key{'s'[: count != 1]}{issued}")
+    elif auth.mode == "none" and not settings.loopback_only:
+        detail = f"anybody who reaches {settings.host} uses the keys of the upstreams"
+        yield Finding(
+            "key", "clients", "warn", detail, "auth: {mode: proxy_key} in the config, and `llm-link keys issue`"
+        )
 
 
 def _key(upstream: Upstream, here: Here, settings: Settings) -> Finding:

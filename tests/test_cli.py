@@ -247,6 +247,7 @@ def test_flags_and_env_file_travel_in_the_environment(tmp_path: Path) -> None:
 
 def test_it_serves_with_flags_alone_and_shows_no_secret(tmp_path: Path) -> None:
     port = free_port()
+    (tmp_path / ".env").write_text("SOME_API_KEY=sk-dot-1\nOLLAMA_BASE_URL=http://evil\n")
     words = ["--base-url", "http://127.0.0.1:9/v1", "--port", port, "--api-key", "sk-client-1"]
     words += ["--llm-api-key", "sk-llm-1"]
     argv = [str(w) for w in (sys.executable, ROOT / "scripts" / "cli.py", *words)]
@@ -262,7 +263,9 @@ def test_it_serves_with_flags_alone_and_shows_no_secret(tmp_path: Path) -> None:
         line = Path(f"/proc/{process.pid}/cmdline")
         if line.exists():  # Linux: what everybody on the machine can read
             assert b"mitmdump" in line.read_bytes() and b"sk-" not in line.read_bytes()
-        assert "sk-" not in log.read_text()
+        said = log.read_text()
+        assert "sk-" not in said and "evil" not in said
+        assert f"SOME_API_KEY from {tmp_path}/.env" in said and "ignored: OLLAMA_BASE_URL" in said
         process.terminate()
         assert process.wait(10) == 0
     finally:

@@ -126,6 +126,29 @@ def test_a_file_with_keys_that_others_may_read(provider: Server, tmp_path: Path)
     assert "chmod 600" not in doctor("--config", config, "--offline", "--json", home=tmp_path)[2]
 
 
+def test_the_key_store_must_open(tmp_path: Path) -> None:
+    secret = {"LLM_LINK_SECRET": "a secret of the doctor's test"}
+    argv = [sys.executable, str(ROOT / "scripts" / "cli.py"), "providers", "add", "zhipu", "--api-key-stdin"]
+    environ = {**clean_environ(), "HOME": str(tmp_path), **secret}
+    subprocess.run(argv, input=KEY, text=True, env=environ, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    code, found, said = doctor("--offline", "--json", home=tmp_path, **secret)
+    assert code == 0 and found["key key store"]["detail"].startswith("1 provider, ")
+    assert found["key zhipu"]["detail"] == "from the key store" and "upstream zhipu" in found
+    wrong_code, wrong, more = doctor("--offline", "--json", home=tmp_path, LLM_LINK_SECRET="another one, as long")
+    assert wrong_code == 1 and wrong["key key store"]["state"] == "fail" and KEY not in said + more
+
+
+def test_who_may_call(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    upstreams = "upstreams: {up: {protocol: openai-chat, base_url: 'http://127.0.0.1:9/v1'}}\n"
+    config.write_text(f"listen: 0.0.0.0:{free_port()}\nauth: {{mode: none}}\n{upstreams}")
+    _, found, _ = doctor("--config", config, "--offline", "--json", home=tmp_path)
+    assert found["key clients"]["state"] == "warn" and "0.0.0.0" in found["key clients"]["detail"]
+    config.write_text("auth: {mode: proxy_key, keys: [{value: a}]}\n" + upstreams)
+    _, found, _ = doctor("--config", config, "--offline", "--json", home=tmp_path)
+    assert found["key clients"]["detail"].startswith("must present one of 1 key")
+
+
 # ------------------------------------------------------------------------------------------------ upstreams
 
 
