@@ -22,13 +22,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from addons.apps import App, UnknownApp, find
-from addons.routing import Router
 from addons.settings import Settings
 from scripts import launch_env, serve
 from scripts.launch_clients import PLANS, Facts, Place
+from scripts.launch_models import models_for
 from scripts.launch_run import Busy, Proxy, free_port, orderly, run_client, stop_leftovers
 from scripts.terminal import FAILED, fail, warn
-from translators.model import BadRequest
 
 NOT_FOUND = 127  # what a shell says where a program is not there
 MARK = "LLM_LINK_LAUNCH"
@@ -162,7 +161,7 @@ def serving(app: App, wish: Wish, run: Path) -> Iterator[Served]:
         environ = serve.child_environ(options, os.environ)
         settings = serve.check(options, environ)
         served = Served("", key, strip=launch_env.secret_names(options, environ))
-        served.model, served.models, served.upstream = models_for(app, wish, settings)
+        served.model, served.models, served.upstream = models_for(app, settings, wish.model, configured(wish))
         check_key(settings)
         for line in settings.warnings:
             warn(line)
@@ -235,53 +234,6 @@ def what(app: App, served: Served, settings: Settings) -> str:
     names = ", ".join(f"{upstream.name} ({upstream.protocol})" for upstream in settings.upstreams.values())
     model = f", model {served.model.id}" if served.model else ""
     return f"{app.title} on {names}{model}; the proxy is at {served.url}"
-
-
-# ------------------------------------------------------------------------------------------------ models
-
-
-def models_for(app: App, wish: Wish, settings: Settings) -> tuple[Facts | None, tuple[Facts, ...], str]:
-    """The model that the client is told (None: it may ask for its own), all that there are, and what answers it."""
-    router = Router(settings)
-    name = chosen_model(app, wish, settings)
-    try:
-        target = router.resolve(name or "").targets[0]
-    except BadRequest as error:
-        if name:
-            fail(f"--model: {error.error.message}")
-        return None, (), next(iter(settings.upstreams.values())).protocol
-    listed = tuple(facts_of(info) for info in router.known_models() if not info.embedding)
-    model = facts_of(router.describe(name, router.resolve(name))) if name else None
-    if wish.model and not configured(wish):
-        listed = ()  # all names lead to the one
-    return model, listed, target.upstream.protocol
-
-
-def facts_of(info: Any) -> Facts:
-    sizes = (info.context_window, info.max_output)
-    return Facts(info.id, info.name, *sizes, info.tools, info.vision, info.reasoning)
-
-
-def chosen_model(app: App, wish: Wish, settings: Settings) -> str:
-    """Empty where the client may ask for what it likes."""
-    if wish.model:
-        return wish.model
-    first = next(iter(settings.upstreams.values()))
-    provider = first.provider
-    if len(settings.upstreams) == 1 and provider is not None and provider.name == app.provider and app.asks:
-        return ""
-    exact = [name for name, route in settings.models.items() if "*" not in name and "?" not in name]
-    if exact:
-        return exact[0]
-    globs = {name for name in settings.models if name in app.asks}
-    if globs and configured(wish):
-        return ""  # the file has a place for the names that this client asks for
-    targets = [route.targets[0] for route in settings.models.values() if route.targets[0].model != "*"]
-    if configured(wish) and targets:
-        return f"{targets[0].upstream}/{targets[0].model}"
-    if provider is not None and provider.default_model:
-        return provider.default_model
-    fail("which model? Name it with --model")
 
 
 # ------------------------------------------------------------------------------------------------ a proxy that runs

@@ -63,9 +63,7 @@ def options_of(wish: Wish) -> serve.Options:
         "host": "127.0.0.1",
     }
     given = {name: value for name, value in said.items() if value is not None}
-    return serve.Options(
-        wish.config, "127.0.0.1", wish.port, wish.web, 8081, wish.env_file, given, modes=("regular",)
-    )
+    return serve.Options(wish.config, "127.0.0.1", wish.port, wish.web, 8081, wish.env_file, given, modes=("regular",))
 
 
 def _binary(wish: Wish) -> str:
@@ -128,5 +126,3 @@ def _with(extra: str | None, certificate: Path, folder: Path) -> Path:
     both = folder / "node-certificates.pem"
     both.write_bytes(Path(extra).read_bytes() + b"\n" + certificate.read_bytes())
     return both
-
-

@@ -12,9 +12,14 @@ from typing import Any
 
 import pytest
 
+from addons.apps import find
+from addons.catalog import catalogue
+from addons.settings import Settings, load
 from scripts import jsonc, launch_codex
 from scripts.launch_clients import PLANS, Facts, Place, Plan
 from scripts.launch_homes import carry, mirror
+from scripts.launch_models import models_for
+from scripts.terminal import Trouble
 from tests.test_launch import tree
 
 MODEL = Facts("glm-4.6", "GLM-4.6", 200_000, 131_072, True, False, True)
@@ -225,6 +230,53 @@ def test_codex_on_its_own_vendor_keeps_its_own_models(bench: Callable[[dict[str,
 )
 def test_compaction_leaves_room_for_an_answer(facts: Facts, limit: int) -> None:
     assert launch_codex.compact_limit(facts) == limit
+
+
+# ------------------------------------------------------------------------------------------------ which model
+
+OWN = "upstreams: {u: {protocol: openai-chat, base_url: http://127.0.0.1:9/v1}}\n"
+
+
+def told(app: str, settings: Settings, named: str | None = None, configured: bool = True) -> str | None:
+    model, _, _ = models_for(find(app), settings, named, configured)
+    return model.id if model else None
+
+
+@pytest.mark.parametrize(
+    ("models", "app", "model"),
+    [
+        ("{claude-*: u/big, small: u/small}", "claude", None),  # it has a place in the file
+        ("{claude-*: u/big, small: u/small}", "codex", "small"),
+        ("{claude-*: u/big, small: u/small}", "aider", "small"),
+        ("{'*': u/big}", "claude", "big"),  # everything leads to it: it is told what it gets
+        ("{gpt-*: u/big}", "claude", "u/big"),
+        ("{fast: [u/a, u/b]}", "claude", "fast"),
+    ],
+)
+def test_the_model_of_a_config_file(tmp_path: Path, models: str, app: str, model: str | None) -> None:
+    path = tmp_path / "llm-link.yaml"
+    path.write_text(f"{OWN}models: {models}\n")
+    assert told(app, load(path, {}, serve={"app": [app]})) == model
+
+
+def test_the_model_of_a_provider() -> None:
+    keys = {"ZHIPU_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
+    default = catalogue().providers["zhipu"].default_model
+    assert told("claude", load(None, keys, serve={"app": ["claude"]}), configured=False) is None
+    zhipu = load(None, keys, serve={"app": ["claude"], "provider": "zhipu"})
+    assert told("claude", zhipu, configured=False) == default
+    assert told("aider", load(None, keys, serve={"app": ["aider"], "provider": "zhipu"}), configured=False) == default
+    named = load(None, keys, serve={"app": ["claude"], "provider": "zhipu", "model": "glm-4.6"})
+    model, others, protocol = models_for(find("claude"), named, "glm-4.6", False)
+    assert model is not None and (model.id, model.context_window) == ("glm-4.6", 200_000)
+    assert others == () and protocol == "openai-chat"
+
+
+def test_a_model_that_leads_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "llm-link.yaml"
+    path.write_text(f"{OWN}models: {{a: u/a}}\n")
+    with pytest.raises(Trouble, match="--model: The model 'b' is not known here. There is: a"):
+        told("claude", load(path, {}, serve={"app": ["claude"]}), "b")
 
 
 # ------------------------------------------------------------------------------------------------ homes
