@@ -267,9 +267,9 @@ That was a client of Anthropic's protocol on a model of OpenAI's, tool call and 
 
 See it in mitmweb:
     {llm_link} demo --web
-Use a real provider, with Claude Code for one (`{llm_link} providers list` names them):
-    DEEPSEEK_API_KEY=... {llm_link} serve --provider deepseek --model deepseek-flash
-    ANTHROPIC_BASE_URL=http://127.0.0.1:8080 ANTHROPIC_AUTH_TOKEN=any claude
+Run Claude Code on this model, or on a real one (`{llm_link} providers list` names them):
+    {llm_link} launch claude --demo
+    DEEPSEEK_API_KEY=... {llm_link} launch claude --provider deepseek --model deepseek-flash
 """
 
 
