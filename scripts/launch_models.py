@@ -1,7 +1,7 @@
 """Which model a launched client is told, and what is known of it and of all others.
 
 A client may ask for what it likes where that leads somewhere on purpose: at its own vendor, or where the config file
-has a place for the names that it asks for. Elsewhere it is told one, so that it shows what answers, and how large it is.
+has a place for the names that it asks for. Elsewhere it is told one, and so shows what answers.
 """
 
 from __future__ import annotations
