@@ -129,10 +129,10 @@ def upstream_of(app: App, environ: Mapping[str, str]) -> tuple[str, dict[str, An
     return provider.name, part
 
 
-def models_of(apps: Iterable[App], upstream: str, provider: str) -> dict[str, str]:
+def models_of(apps: Iterable[App], upstream: str, provider: str, stored: Provider | None = None) -> dict[str, str]:
     """The `models` where no model was named: names of the client's own vendor mean the default model of another one,
-    all others go through."""
-    known = catalogue().providers.get(provider.partition(":")[0])
+    all others go through. `stored`: the provider, where it is one of the store."""
+    known = stored or catalogue().providers.get(provider.partition(":")[0])
     default = known.default_model if known else ""
     asked = [glob for app in apps for glob in app.asks if default and app.provider != (known.name if known else "")]
     return {**dict.fromkeys(asked, f"{upstream}/{default}"), "*": f"{upstream}/*"}

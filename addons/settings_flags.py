@@ -111,7 +111,7 @@ def lay_over(
     if named is None:  # not even a map: the check of shapes will say so
         return over.document()
     if serve.provider or serve.base_url:
-        over.from_flags(serve)
+        over.from_flags(serve, stored)
     elif not named and serve.app:
         over.from_preset(serve)
     elif not named and reverse is not None:
@@ -172,7 +172,7 @@ class _Overlay:
                 self.set(value, origin, *path)
                 return
 
-    def from_flags(self, serve: Serve) -> None:
+    def from_flags(self, serve: Serve, stored: Stored) -> None:
         name = serve.provider.partition(":")[0] or "upstream"
         if serve.provider:
             self.set(serve.provider, "--provider", "upstreams", name, "provider")
@@ -181,7 +181,10 @@ class _Overlay:
         if not serve.provider:
             self.set(serve.protocol or "openai-chat", "--protocol", "upstreams", name, "protocol")
         origin = "--model" if serve.model else "--provider" if serve.provider else "--base-url"
-        models = {"*": f"{name}/{serve.model}"} if serve.model else models_of(serve.apps(), name, serve.provider)
+        models = {"*": f"{name}/{serve.model}"}
+        if not serve.model:
+            record = stored.peek(name) if serve.provider else None
+            models = models_of(serve.apps(), name, serve.provider, record.row()[0] if record else None)
         self.set(models, origin, "models")
 
     def from_preset(self, serve: Serve) -> None:

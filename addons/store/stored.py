@@ -72,7 +72,8 @@ class Stored:
         self.asked = True
         record = self._records.get(name)
         if record is None:
-            raise Missing.at(self.path, f"there is no provider {name!r}; `llm-link providers add {name}` adds it")
+            how = f"llm-link providers add {name}{' --config FILE' if self._part.get('path') else ''}"
+            raise Missing.at(self.path, f"there is no provider {name!r}; `{how}` adds it")
         if not record.enabled:
             raise Refused.at(self.path, f"the provider {name!r} is not enabled")
         if value := self._environ.get(record.api_key_env):

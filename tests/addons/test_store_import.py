@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from addons.settings import SettingsError
 from addons.store import ProviderStore, Refused, WrongSecret, make, sealing
+from addons.store.importing import parse
 
 SECRET = SecretStr("the secret of the store")
 SEALED = "aes256gcm:" + "QUFB" * 12
@@ -206,6 +210,27 @@ def test_all_problems_at_once(store: ProviderStore, tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         take(store, tmp_path, "p.yaml", "- name: a\n- name: zhipu\n- name: b\n")
     assert [(problem.line, problem.key) for problem in caught.value.problems] == [(1, "a"), (3, "b")]
+
+
+ENDINGS = ("x.json", "x.yaml", ".env", "x.lenv", "x.lino", "x")
+SMALL = ("lab: {}", '[{"name": "zhipu"}]', "a\n  b\n    c\n  d", "\ufeff{", "- - -", "{}", "[[", '"')
+SAMPLES = (*FILES.values(), ENV, *SMALL)
+MARKS = ("{", "}", ":", "\n", "  ", '"', "\x00", "[", "\t")
+
+
+@given(st.data())
+def test_junk_is_refused_and_never_breaks(data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(SAMPLES))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        junk = data.draw(st.one_of(st.text(max_size=4), st.sampled_from(MARKS)))
+        text = text[:at] + junk + text[at + data.draw(st.integers(0, 6)) :]
+    try:
+        found = parse(text, data.draw(st.sampled_from(ENDINGS)))
+    except SettingsError as error:
+        assert error.problems and all(problem.reason for problem in error.problems)
+    else:
+        assert found.entries and all(entry.record.name for entry in found.entries)
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", None])

@@ -185,6 +185,13 @@ def test_a_stored_provider_by_name(config: Loader) -> None:
     assert key_of(config({"provider": "zhipu"}, {"ZHIPU_API_KEY": "of the environment"})) == "of the environment"
 
 
+def test_a_stored_provider_behind_an_app(config: Loader) -> None:
+    """What the client asks for by itself leads to the default model of the record."""
+    settings = config({"provider": "local"}, serve={"provider": "lab", "app": ["claude-code"]})
+    (target,) = settings.models["claude-*"].targets
+    assert (target.upstream, target.model) == ("lab", "m")
+
+
 def test_a_provider_of_the_catalogue_at_another_address(config: Loader, tmp_path: Path) -> None:
     """The variable of the catalogue is for the catalogue's address."""
     store = open_store(tmp_path / "providers.db", SECRET)
