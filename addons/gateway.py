@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from addons.link import Link
 
 _RARE = (events.Wakeup, events.Start, events.ConnectionClosed, Nudge)
+HELD = 1 << 19  # bytes of an answer over HTTP/2 that wait for room at the client, before its upstream waits too
 HEAD_LIMIT = 1 << 20  # bytes of a request head
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*(?: |$)")
 _END = re.compile(rb"\n\r?\n")  # of a head
@@ -132,6 +133,20 @@ class LinkServer2(Http2Server):
 
     request: http.Request | None = None
 
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.relief: dict[int, Callable[[], None]] = {}  # by stream: what to do once its client has read on
+
+    def held(self, stream_id: int) -> int:
+        """Bytes of an answer for which the client has given no room."""
+        return sum(len(piece.data) for piece in self.h2_conn.stream_buffers.get(stream_id, ()))
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        yield from super()._handle_event(event)
+        if self.relief and isinstance(event, events.DataReceived):
+            for stream_id in [one for one in self.relief if self.held(one) < HELD // 2]:
+                self.relief.pop(stream_id)()
+
     def handle_h2_event(self, event: h2.events.Event) -> Generator[commands.Command, Any, bool]:
         inner = super().handle_h2_event(event)
         reply = None
@@ -202,7 +217,7 @@ class LinkLayer(HttpLayer):
         client = self.context.client
         if isinstance(event, events.Start) and client.alpn not in (b"h2", b"h3"):
             self.connections.setdefault(client, LinkServer(self.context.fork()))
-        elif isinstance(event, events.Start) and client.alpn == b"h2" and self.provider is not None:
+        elif isinstance(event, events.Start) and client.alpn == b"h2":
             self.connections.setdefault(client, LinkServer2(self.context.fork()))
         if isinstance(event, events.Wakeup) and event.command in self._wakeups:
             del self._wakeups[event.command]
@@ -242,6 +257,14 @@ class LinkLayer(HttpLayer):
         server = self.connections[self.context.client]
         assert isinstance(server, LinkServer)
         return server
+
+    def crowded(self, stream_id: int, relief: Callable[[], None]) -> bool:
+        """Whether a client of HTTP/2 reads too slowly; `relief` is called once it has read on."""
+        server = self.connections[self.context.client]
+        if not isinstance(server, LinkServer2) or server.held(stream_id) < HELD:
+            return False
+        server.relief[stream_id] = relief
+        return True
 
     # ---- deadlines
 

@@ -343,7 +343,8 @@ class LinkStream(Waiting):
         now = time.monotonic() + 0.005
         if self.held:
             self.stand_still(now)
-        if self.begun and self.link.lags(self.context.client):  # the upstream has to wait for it, and is not silent
+        if self.begun and (self.crowded or self.link.lags(self.context.client)):
+            # The upstream has to wait for it, and is not silent.
             self.heard_at = self.sent_at = now
         attempt = exchange.attempts[-1]
         began = bool(attempt.received.size)

@@ -29,6 +29,7 @@ class Outlet(Intake):
         self.exchange: Exchange | None = None
         self.begun = False  # the head of the answer went to the client
         self.secrets: tuple[bytes, ...] = ()  # that a stream must not repeat
+        self.multiplexed = context.client.alpn == b"h2"
         self.upgraded = False  # to the chat WebSocket
         self.early = False  # it did before the upstream said anything
         self.heard_at = 0.0  # when the upstream last said something, monotonic
@@ -44,6 +45,10 @@ class Outlet(Intake):
 
     def begins(self) -> None:
         """The head of a stream went out."""
+        raise NotImplementedError
+
+    def mind(self, size: int) -> None:
+        """So many bytes went to a client of HTTP/2, which may not take them."""
         raise NotImplementedError
 
     def stream_head(self, head: Head) -> Response:
@@ -97,6 +102,8 @@ class Outlet(Intake):
                 out = out.replace(secret, MASK)
         self.exchange.sent.add(out, self.sent_at)
         yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
+        if self.multiplexed:
+            self.mind(len(out))
         if self.exchange.watched:
             self.link.show_soon(self.flow, self.exchange)
 

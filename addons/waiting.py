@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from addons.gateway import LinkLayer
 
 
+_MINDED = 1 << 16  # bytes after which a look at the client is worth it
+
+
 class Beside:
     """Says something for a stream that is held still. Nothing in it may have to wait."""
 
@@ -33,7 +36,26 @@ class Waiting(Holding):
     def __init__(self, context: Context, stream_id: int, parent: LinkLayer) -> None:
         super().__init__(context, stream_id, parent)
         self.opened_at = 0.0
+        self.crowded = False  # the client does not read what came so far
+        self.unminded = 0  # bytes that it was sent since we last looked
         self.until = 0.0  # monotonic, when the present wait is over; 0: it has no end of its own
+
+    def mind(self, size: int) -> None:
+        """mitmproxy holds whatever a client of HTTP/2 gives no room for: beyond a bound nothing more is read for it,
+        unless its upstream's connection is shared with others."""
+        self.unminded += size
+        server = self.context.server
+        if self.unminded < _MINDED or server.alpn == b"h2":
+            return
+        self.unminded = 0
+        self.crowded = self.crowded or self.parent.crowded(self.stream_id, self.relieve)
+        if self.crowded:  # said again and again: asyncio's reader reads on once it has less than it wants to hold
+            self.link.steering.throttle(self.flow, self.parent.outer(server), True)
+
+    def relieve(self) -> None:
+        self.crowded = False
+        if not self.held:
+            self.link.steering.throttle(self.flow, self.parent.outer(self.context.server), False)
 
     def alive_at(self) -> list[float]:
         """When the client is to hear of us, if it does not before."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h2.connection
+import h2.events
 import pytest
 
 from tests.harness import Conn, Proxy, Seen, Upstream, proxy
@@ -121,3 +124,48 @@ def test_a_client_that_leaves_in_its_sleep_ends_the_upstream(link: Proxy, upstre
         assert sock.recv(1000)
         asleep(link, upstream, 0.5)
     assert upstream.failed.wait(1), "the upstream's connection was kept"
+
+
+class Multiplexed:
+    """A client of HTTP/2, which gives room for an answer only as it is told to."""
+
+    def __init__(self, port: int) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        self.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", port), 30))
+        self.conn = h2.connection.H2Connection()
+        self.conn.initiate_connection()
+
+    def ask(self, path: str) -> None:
+        head = [(":method", "POST"), (":path", path), (":scheme", "https"), (":authority", "127.0.0.1")]
+        self.conn.send_headers(1, head)
+        self.conn.send_data(1, json.dumps({**BODY, "model": "m"}).encode(), end_stream=True)
+        self.sock.sendall(self.conn.data_to_send())
+
+    def read(self, least: int) -> int:
+        """Takes so many bytes of the answer, and gives room for as many as it took."""
+        taken = 0
+        while taken < least:
+            for event in self.conn.receive_data(self.sock.recv(MB)):
+                assert not isinstance(event, (h2.events.StreamReset, h2.events.ConnectionTerminated)), event
+                if isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
+                    taken += len(event.data)
+                    self.conn.acknowledge_received_data(event.flow_controlled_length, 1)
+            self.sock.sendall(self.conn.data_to_send())
+        return taken
+
+
+def test_a_client_of_http2_that_gives_no_room_is_waited_for(link: Proxy, upstream: Fast) -> None:
+    before = rss(link)
+    upstream.failed.clear()
+    client = Multiplexed(link.port)
+    client.ask("/v1/chat/completions")
+    client.read(1000)
+    assert asleep(link, upstream, 2 * IDLE) - before < ROOM
+    stopped = upstream.said
+    assert stopped < EVENTS * len(TEXT) - ROOM, "all of it went out, and nobody read"
+    assert client.read(4 * MB) >= 4 * MB and upstream.said > stopped
+    assert rss(link) - before < ROOM and "Traceback" not in link.log
+    client.sock.close()
+    assert upstream.failed.wait(5), "the upstream's connection was kept"
