@@ -20,6 +20,7 @@ from mitmproxy.proxy.layers.http import (
     RequestTrailers,
 )
 
+from addons import taking
 from addons.control_stream import ControlStream
 from addons.encoding import too_large
 from addons.exchange import Reply
@@ -64,7 +65,7 @@ class Intake(ControlStream):
             yield from self.crashed()
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> Commands:
-        self.taken = self.link.take(event.request, event.replay_flow)
+        self.taken = taking.take(event.request, self.link.origin(event.replay_flow))
         meant_for_us = self.parent.provider is None
         self.controls = meant_for_us and event.replay_flow is None and self.asks_control(event)
         yield from self.telling(super().state_wait_for_request_headers(event))
@@ -116,7 +117,7 @@ class Intake(ControlStream):
             if (yield from self.check_killed(True)):
                 return
             if self.flow.response is None:
-                self.taken = self.link.taken_again(self.flow.request, self.taken)
+                self.taken = taking.again(self.flow.request, self.taken)
                 yield from self.guarded(self.open())
             else:  # another addon answered
                 self.flow.response.timestamp_start = time.time()

@@ -12,7 +12,6 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mitmproxy import ctx, exceptions, http
@@ -44,6 +43,7 @@ from addons.ledger import Ledger
 from addons.listeners import Listeners
 from addons.memory import TurnMemory
 from addons.opening import Opening
+from addons.origin import Origin
 from addons.rates import Meters
 from addons.recorder import Recorder
 from addons.replay import Playback
@@ -59,6 +59,7 @@ from addons.settings import (
     environment,
     load,
 )
+from addons.starting import started, starting
 from addons.steering import Steering
 from addons.watching import Watching
 from translators.model import ApiError
@@ -132,7 +133,6 @@ class Link:
 
     def done(self) -> None:
         self._watching.stop()
-        self.steering.stop()
         self._ledger.close()
         if self.playback is not None:
             self.playback.stop()
@@ -142,7 +142,7 @@ class Link:
         if not serves_peer(client, _named_host(client.proxy_mode)):
             client.error = "only loopback peers are served; name a host to listen on to serve others"
             logger.warning("closed a connection from %s: %s", peer, client.error)
-        return None if _started() else _starting()
+        return None if started() else starting()
 
     def client_disconnected(self, client: Client) -> None:
         """mitmproxy forgets a stream that still waits for a connection; its exchange ends here. And it forgets to close
@@ -266,27 +266,9 @@ class Link:
 
     # ------------------------------------------------------------------------------------------ a request comes
 
-    def take(self, request: http.Request, replayed: http.HTTPFlow | None = None) -> Taken:
-        """Take the credentials out of a request, before anybody else sees it. `replayed`: the operator sends it."""
-        fields, path = request.headers.fields, request.path
-        if replayed is not None and self.playback is not None:
-            taken = credentials.retake(fields, path, self.playback.origin(replayed))
-        else:
-            taken = credentials.take(fields, path)
-        request.headers.fields = taken.fields
-        if taken.path != request.path:
-            request.path = taken.path
-        return taken
-
-    def taken_again(self, request: http.Request, taken: Taken) -> Taken:
-        """The same once more, where a user or a script changed the head: credentials that they put in count."""
-        if request.headers.fields is taken.fields and request.path == taken.path:
-            return taken
-        again = credentials.retake(request.headers.fields, request.path, taken.origin)
-        request.headers.fields = again.fields
-        if again.path != request.path:
-            request.path = again.path
-        return replace(again, presented=again.presented or taken.presented)
+    def origin(self, flow: http.HTTPFlow | None) -> Origin | None:
+        """What a flow replays, where the operator sends it."""
+        return None if flow is None or self.playback is None else self.playback.origin(flow)
 
     def chat_socket(self, context: Context, flow: http.HTTPFlow, taken: Taken) -> ChatSocket:
         """What an upgraded connection speaks: its requests come from the same place, with its key if they have none."""
@@ -422,18 +404,6 @@ async def _closed(connections: Sequence[ConnectionIO]) -> None:
     for io in connections:
         if io.writer:
             io.writer.close()
-
-
-def _started() -> bool:
-    """mitmproxy listens before its addons are ready; a request in between makes one of them log an error, and an error
-    during the start ends the process."""
-    config = ctx.master.addons.get("tlsconfig")
-    return config is None or getattr(config, "certstore", None) is not None
-
-
-async def _starting() -> None:
-    while not _started():
-        await asyncio.sleep(0.01)
 
 
 def _named_host(mode: ProxyMode) -> str | None:

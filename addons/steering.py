@@ -73,10 +73,6 @@ class Steering:
             assert isinstance(transport, asyncio.ReadTransport)
             transport.pause_reading() if still else transport.resume_reading()
 
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
     def _handler(self, flow: HTTPFlow) -> ConnectionHandler | None:
         replay = self._replayed(flow)
         if replay is not None:

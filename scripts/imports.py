@@ -21,7 +21,7 @@ WITH_MITMPROXY = {
     "saving",
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
-    *("holding", "steering", "exporting"),
+    *("holding", "steering", "exporting", "taking", "starting"),
     *("listeners", "egress", "chat_socket", "waiting"),
     *("trying", "writing"),
     *("control_stream", "cors"),

@@ -71,6 +71,8 @@ def upstream(model: Model) -> Iterator[Upstream]:
 def shared(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Web]:
     settings = config(upstream, keepalive=0.2)
     settings["models"]["other"] = "u0/another"
+    settings["upstreams"]["patient"] = dict(settings["upstreams"]["u0"])
+    settings["models"]["long"] = "patient/m"
     settings["upstreams"]["u0"]["timeout"] = {"idle": 0.5, "total": 1.5}
     with mitmweb(tmp_path_factory.mktemp("web"), settings) as web:
         yield web
@@ -256,7 +258,7 @@ def test_a_command_resumes(web: Web, pool: ThreadPoolExecutor, model: Model) -> 
 
 def test_what_is_held_is_bounded(web: Web, pool: ThreadPoolExecutor, model: Model) -> None:
     model.pour = 64 << 20
-    reader = Reader(web, pool)
+    reader = Reader(web, pool, model="long")
     reader.has("Hel")
     flow = pause(web)
     model.go.set()
