@@ -17,6 +17,7 @@ from addons.catalog import Model
 from addons.exchange import Attempt, Exchange
 from addons.pricing import dollars, priced
 from addons.routing import Target
+from addons.settings_upstream import Upstream
 from translators.model import Usage
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, float("inf"))  # seconds
@@ -28,6 +29,7 @@ OTHER = "other"
 
 _COUNTED = frozenset(("generate", "count_tokens", "embed", "compact", "stored"))
 _TOKENS = ("input", "cache_read", "cache_write", "output", "reasoning")
+_SIDE = {"input": "input", "cache_read": "input", "cache_write": "input", "output": "output", "reasoning": "output"}
 _MOST_MODELS = 4096  # pairs of upstream and model whose label is remembered
 
 
@@ -93,8 +95,8 @@ class Stats:
         self.recent: deque[Row] = deque(maxlen=RECENT)
         self.samples: deque[tuple[float, float | None, float]] = deque(maxlen=SAMPLES)  # ended, first, total
         self.slots: deque[Slot] = deque(maxlen=SLOTS)
-        self._labels: dict[tuple[str, str], str] = {}
-        self._prices: dict[tuple[str, str], Model | None] = {}
+        self._labels: dict[tuple[Upstream, str], str] = {}
+        self._prices: dict[tuple[Upstream, str], Model | None] = {}
 
     def config_changed(self) -> None:
         """Which names are known may be otherwise now."""
@@ -117,9 +119,10 @@ class Stats:
             self.tokens[protocol, upstream, model, kind] += count
         self._attempted(exchange, protocol)
         if target is not None:
-            self.total.setdefault((protocol, upstream, model), Histogram()).add(row.total)
+            key = (protocol, upstream, model)
+            _timed(self.total, key, row.total)
             if row.first is not None:
-                self.first.setdefault((protocol, upstream, model), Histogram()).add(row.first)
+                _timed(self.first, key, row.first)
             if row.error == "" and not row.cancelled:
                 self.samples.append((row.ended, row.first, row.total))
         self.recent.append(row)
@@ -174,12 +177,13 @@ class Stats:
             self.slots.append(Slot(start, Counter()))
         counts = self.slots[-1].counts
         counts["requests"] += 1
-        counts["errors"] += bool(row.error)
-        counts["input"] += sum(row.tokens.get(kind, 0) for kind in ("input", "cache_read", "cache_write"))
-        counts["output"] += row.tokens.get("output", 0) + row.tokens.get("reasoning", 0)
+        if row.error:
+            counts["errors"] += 1
+        for kind, count in row.tokens.items():
+            counts[_SIDE[kind]] += count
 
     def _label(self, exchange: Exchange, target: Target) -> str:
-        key = (target.upstream.root, target.model)
+        key = (target.upstream, target.model)
         found = self._labels.get(key)
         if found is None:
             if len(self._labels) >= _MOST_MODELS:
@@ -194,12 +198,19 @@ class Stats:
 
     def _cost(self, target: Target, usage: Usage) -> float | None:
         """US dollars; None: nobody knows the price."""
-        key = (target.upstream.root, target.model)
+        key = (target.upstream, target.model)
         if key not in self._prices:
             if len(self._prices) >= _MOST_MODELS:
                 return None
             self._prices[key] = priced(target.model, target.upstream.provider)
         return dollars(self._prices[key], usage)
+
+
+def _timed(histograms: dict[tuple[str, ...], Histogram], key: tuple[str, ...], seconds: float) -> None:
+    found = histograms.get(key)
+    if found is None:
+        found = histograms[key] = Histogram()
+    found.add(seconds)
 
 
 def _known(exchange: Exchange, target: Target) -> bool:

@@ -400,6 +400,18 @@ def test_a_namespace_is_changed_by_who_knows_its_revision(link: Proxy, upstreams
     assert ask(link, path="/namespaces/team/v1/chat/completions").status_code == 404
 
 
+def test_of_many_changes_for_one_revision_one_is_made(link: Proxy, upstreams: list[Upstream]) -> None:
+    path = f"{link.url}/admin/namespaces/team/config"
+    revision = post(link, "/admin/namespaces/team/config", {"config": space(upstreams[1], "first-key-01")})["revision"]
+
+    def change(n: int) -> int:
+        asked = {"if_revision": revision, "config": space(upstreams[1], f"key-number-{n}")}
+        return HTTP.post(path, json=asked).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(change, range(8))) == [200, *[412] * 7]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
