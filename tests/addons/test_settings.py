@@ -313,5 +313,5 @@ def test_the_comments_of_the_example_config_are_good_too(config: Loader) -> None
     lines = (ROOT / "configs" / "llm-link.yaml").read_text().split("\n\n", 1)[1].splitlines()
     whole = "\n".join(line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line for line in lines)
     environ = {"LLM_LINK_API_KEY": "a", "TEAM_KEY": "b", "LOCAL_KEY": "c", "ZHIPU_API_KEY": "d", "MINIMAX_API_KEY": "e"}
-    settings = config(whole, {**environ, "DEEPSEEK_API_KEY": "f"})
+    settings = config(whole, {**environ, "DEEPSEEK_API_KEY": "f", "LLM_LINK_SECRET": "g", "LLM_LINK_ADMIN_KEY": "h"})
     assert list(settings.upstreams) == ["local", "zhipu", "minimax", "deepseek"] and len(settings.auth.keys) == 2
