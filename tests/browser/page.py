@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.mitmweb import Web
 
@@ -19,6 +19,8 @@ FLAGS = [
     "--disable-sync",
 ]  # fmt: skip
 SIZE = {"width": 1360, "height": 760}
+
+expect.set_options(timeout=20_000)  # milliseconds; a busy machine takes its time
 
 needed = pytest.mark.skipif(not Path(BROWSER).exists(), reason=f"no browser at {BROWSER}: scripts/browser gets one")
 
