@@ -292,7 +292,10 @@ def configure(asked: Asked, *, show: bool, yes: bool) -> None:
         print(f"{asked.app.title} points here already: {', '.join(str(change.path) for change in changes)}")
     elif needed and (yes or agreed(needed)):
         for change in needed:
-            kept = write(change)
+            try:
+                kept = write(change)
+            except OSError as error:
+                fail(f"{change.path} cannot be written, and was left as it is: {error.strerror}", FAILED)
             print(f"written: {change.path}" + (f" (as it was: {kept})" if kept else ""))
     elif needed:
         print("Nothing was written; --yes writes it.")

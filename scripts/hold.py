@@ -26,7 +26,6 @@ SLACK = 32 << 20  # bytes of a process that has worked for a while
 WARM = 100  # exchanges before the memory is read for the first time
 
 
-
 @dataclass(frozen=True)
 class Bounds:
     exchanges: int = 2000

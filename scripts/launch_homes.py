@@ -24,14 +24,21 @@ def carry(source: Path, home: Path, names: Iterable[str]) -> None:
         here, there = source / name, home / name
         if there.exists() or not here.exists():
             continue
-        if size_of(here) > MAX_CARRIED:
-            warn(f"{here} is larger than {MAX_CARRIED >> 20} MB and not carried over")
-            continue
-        there.parent.mkdir(parents=True, exist_ok=True)
-        if here.is_dir():
-            shutil.copytree(here, there, symlinks=False, ignore_dangling_symlinks=True)
-        else:
-            shutil.copyfile(here, there)
+        try:
+            copy(here, there)
+        except OSError as error:
+            warn(f"{here} is not carried over: {error.strerror or 'parts of it cannot be read'}")
+
+
+def copy(here: Path, there: Path) -> None:
+    if size_of(here) > MAX_CARRIED:
+        warn(f"{here} is larger than {MAX_CARRIED >> 20} MB and not carried over")
+        return
+    there.parent.mkdir(parents=True, exist_ok=True)
+    if here.is_dir():
+        shutil.copytree(here, there, symlinks=False, ignore_dangling_symlinks=True)
+    else:
+        shutil.copyfile(here, there)
 
 
 def entries(folder: Path, without: Container[str]) -> list[str]:

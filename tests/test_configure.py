@@ -164,6 +164,14 @@ def test_a_broken_file_is_reported_and_not_touched(tmp_path: Path, app: str, nam
     ]
 
 
+def test_what_cannot_be_written_is_told_of(tmp_path: Path) -> None:
+    folder = tmp_path / ".claude"
+    folder.symlink_to("/proc/self")  # a folder in which nobody makes files
+    done = configure(tmp_path, "claude", "--yes")
+    assert done.returncode == 1 and "cannot be written, and was left as it is" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_printing_touches_nothing(tmp_path: Path) -> None:
     done = configure(tmp_path, "codex", "--print", "--url", "http://127.0.0.1:9000/v1")
     assert done.returncode == 0 and not list(tmp_path.iterdir())

@@ -293,6 +293,19 @@ def test_what_is_too_large_is_not_carried(tmp_path: Path, capsys: pytest.Capture
     assert sorted(os.listdir(home)) == ["small"] and "big is larger than 20 MB" in capsys.readouterr().err
 
 
+def test_what_cannot_be_copied_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, home = tmp_path / "source", tmp_path / "home"
+    (source / "agents").mkdir(parents=True)
+    (source / "agents" / "good.md").write_text("x")
+    os.mkfifo(source / "agents" / "pipe")  # a copy of it would wait for ever
+    (source / "agents" / "gone").symlink_to(source / "nowhere")
+    (source / "rules").write_text("x")
+    home.mkdir()
+    carry(source, home, ("agents", "rules"))
+    assert "agents is not carried over" in capsys.readouterr().err
+    assert (home / "agents" / "good.md").exists() and (home / "rules").exists()
+
+
 def test_a_mirror_links_and_leaves_out(tmp_path: Path) -> None:
     own, home = tmp_path / "own", tmp_path / "home"
     (own / "a").mkdir(parents=True)
