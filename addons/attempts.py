@@ -38,6 +38,7 @@ _LONG = 16  # characters of a key that no text holds by chance
 
 _SERVICES = {"count_tokens": "counting tokens", "embed": "embeddings"}
 # Requests that `params` leave alone: they do not hold the fields that an answer is asked for with.
+_OF_MODELS = frozenset(("generate", "stored"))  # purposes whose answers are a model's words
 _AS_THEY_ARE = frozenset(("count_tokens", "stored"))
 
 
@@ -177,7 +178,7 @@ def _bridge(exchange: Exchange, target: Target, codec: Codec) -> Bridge:
         memory=exchange.memory,
         forget=exchange.forget,
         edited=exchange.rewritten,
-        rules=rules if service is None else None,
+        rules=rules if purpose in _OF_MODELS else None,
         heard=exchange.ruled is not None and exchange.ruled.wants("llm_response"),
     )
 

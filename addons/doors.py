@@ -7,7 +7,7 @@ between the client and its provider: logins, telemetry, files.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from .settings import Auth, Reverse, Settings, load
 from .settings_upstream import split_url
 from .surfaces import Surface
 
-# The purposes that are answered here whatever the config is; and those of which only a config knows more than the host.
+# The purposes that are answered here whatever the config is; and those of which the host knows more without one. A
+# WebSocket upgrade is refused, whereupon Codex goes on over HTTP.
 _OURS = frozenset(("generate", "count_tokens", "embed", "compact", "stored"))
-_LISTS = frozenset(("models", "model"))
+_CONFIGURED = frozenset(("models", "model", "upgrade"))
 _ROOTS = ("", "/v1", "/v1beta", "/api")
 
 
@@ -35,7 +36,7 @@ def surface_at(
     """Our surface for a request to a host of this provider; None: it is for the host alone. `configured`: the config
     says where models go."""
     bare, _, query = path.partition("?")
-    purposes = _OURS | _LISTS if configured else _OURS
+    purposes = _OURS | _CONFIGURED if configured else _OURS
     for base in _bases(provider):
         if not bare.startswith(f"{base}/"):
             continue
@@ -61,8 +62,9 @@ def _speaks(provider: Provider, surface: Surface) -> bool:
     )
 
 
-def own_settings(base: Settings, host: str, protocol: str) -> Settings:
-    """Without a config, a request goes to the host that it was meant for, with the client's own key."""
-    there = load(None, {}, reverse=Reverse("https", host, 443), protocol=protocol, serve={}, cwd=Path("/"))
+def own_settings(base: Settings, host: str, protocol: str, environ: Mapping[str, str] | None = None) -> Settings:
+    """Without a config, a request goes to the host that it was meant for, with the client's own key; `environ`: where
+    else a key may be, for a replay, which has none."""
+    there = load(None, environ or {}, reverse=Reverse("https", host, 443), protocol=protocol, serve={}, cwd=Path("/"))
     auth = Auth("client_key", written=True)
     return replace(base, upstreams=there.upstreams, models=there.models, auth=auth, addressing_said=False)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _EXPLICIT = (modes.HttpProxy, modes.HttpUpstreamProxy)
 _HTTP = (None, b"", b"http/1.1", b"http/1.0", b"h2")
+_TLS = b"\x16\x03\x01"  # how a client begins
 _REMEMBERED = 1000  # refusals
 _TUNNELS = (LocalMode, TunMode, WireGuardMode)  # modes that nobody connects to who was not let in
 
@@ -45,7 +46,8 @@ class Intercepting:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._refused: OrderedDict[tuple[str, str], int] = OrderedDict()  # peer and host, to how often
-        self._own: dict[tuple[str, str], tuple[Settings, Settings, Router]] = {}  # host and protocol
+        # by host and protocol, and whether it is replayed: the settings that they were made for, their own, its router
+        self._own: dict[tuple[str, str, bool], tuple[Settings, Settings, Router]] = {}
 
     # ------------------------------------------------------------------------------------------ layers
 
@@ -63,6 +65,8 @@ class Intercepting:
             host = _host_said(context, data)
             if provider_at(host) is None or self._refused.get((_peer(context.client), host), 0) > 1:
                 nextlayer.layer = TCPLayer(context, ignore=not ctx.options.show_ignored_hosts)
+        elif 0 < len(data) < len(_TLS) and _TLS.startswith(data):
+            raise exceptions.AddonHalt  # mitmproxy would take it for something else
 
     def _provider(self, context: Context) -> Provider | None:
         host = context.client.sni or (context.server.address[0] if context.server.address else "")
@@ -104,10 +108,12 @@ class Intercepting:
         link = self._link
         if link.settings.upstreams:
             return surface, link.settings, link.router
-        made = self._own.get((host, surface.protocol))
+        replayed = flow.is_replay == "request"
+        made = self._own.get((host, surface.protocol, replayed))
         if made is None or made[0] is not link.settings:
-            settings = own_settings(link.settings, host, surface.protocol)
-            made = self._own[host, surface.protocol] = link.settings, settings, Router(settings)
+            environ = link.running_now.environ if replayed else None
+            settings = own_settings(link.settings, host, surface.protocol, environ)
+            made = self._own[host, surface.protocol, replayed] = link.settings, settings, Router(settings)
         return surface, made[1], made[2]
 
 

@@ -12,6 +12,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ from addons.ruleset import RAISED, Rule, Ruleset, Waiting, line_of
 from addons.settings_model import RulePart
 
 _HEAD_HOOKS = ("requestheaders", "responseheaders")  # those of mitmproxy's that a rule may well have
+
+_SETTLED = 0.2  # seconds after which a saved file is whole
 
 Stamp = tuple[int, int] | None
 
@@ -51,7 +54,9 @@ class RuleFile:
     def changed(self) -> bool:
         """Whether the file was saved since it was loaded, and is not still being written."""
         before, self._seen = self._seen, self.stamp()
-        return self._seen != self._loaded and self._seen == before
+        if self._seen == self._loaded:
+            return False
+        return self._seen == before or self._seen is None or abs(time.time() - self._seen[0] / 1e9) > _SETTLED
 
     def load(self) -> None:
         self.unload()

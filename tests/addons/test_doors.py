@@ -54,6 +54,9 @@ def test_lists_of_models_are_ours_where_a_config_says_what_there_is() -> None:
     assert provider is not None and surface_at(provider, "GET", "/v1/models", {}, False) is None
     found = surface_at(provider, "GET", "/v1/models", {}, True)
     assert found is not None and found.purpose == "models"
+    socket = surface_at(provider, "GET", "/v1/responses", {"upgrade": "websocket"}, True)
+    assert socket is not None and socket.purpose == "upgrade"
+    assert surface_at(provider, "GET", "/v1/responses", {"upgrade": "websocket"}, False) is None
 
 
 def test_other_hosts() -> None:

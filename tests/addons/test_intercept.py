@@ -5,6 +5,7 @@ The hosts lead to stubs on loopback: where a request leaves for one, a script of
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -236,6 +237,60 @@ def test_a_client_that_does_not_trust_us_is_reported_and_passes(bare: Proxy, hos
     thread.start()
     thread.join(10)
     assert seen and b"example.com" in seen[0]  # the certificate of the host
+
+
+def tunnel(link: Proxy, where: str) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", link.port), timeout=10)
+    sock.sendall(f"CONNECT {where}:443 HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())
+    assert b" 200 " in sock.recv(1000)
+    return sock
+
+
+def test_a_host_is_known_by_what_the_client_asks_of_it(link: Proxy, host: TlsHost) -> None:
+    """As in transparent and local mode, where there is an address and no name; the first message comes in pieces."""
+    body = json.dumps(ASK).encode()
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: api.anthropic.com\r\nx-api-key: k\r\nContent-Length: %d\r\n\r\n"
+    with tunnel(link, "203.0.113.7") as sock:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = trust(link).wrap_bio(incoming, outgoing, server_hostname="api.anthropic.com")
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                for byte in outgoing.read():
+                    sock.sendall(bytes((byte,)))
+                incoming.write(sock.recv(65536))
+        tls.write(head % len(body) + body)
+        sock.sendall(outgoing.read())
+        got = b""
+        while b"you said Hi" not in got:
+            incoming.write(sock.recv(65536))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                got += tls.read(65536)
+        assert b"x-llm-link-upstream: u/other" in got
+    with tunnel(link, "203.0.113.7") as sock:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with context.wrap_socket(sock, server_hostname="some.other.host") as wrapped:
+            assert b"example.com" in (wrapped.getpeercert(True) or b"")  # the host's own certificate
+
+
+def test_an_intercepted_exchange_is_replayed(host: TlsHost, tmp_path: Path) -> None:
+    flows = tmp_path / "flows"
+    script = turned(tmp_path, host)
+    with proxy(tmp_path, mode="regular", arguments=(*script, "-w", str(flows))) as running, client(running) as http:
+        http.post("https://api.anthropic.com/v1/messages", json=ASK, headers={"x-api-key": "k"})
+    before = len(host.seen)
+    words = (*script, "-w", str(tmp_path / "again"), "-C", str(flows))
+    with proxy(tmp_path, mode="regular", arguments=words) as running:
+        running.wait_log("anthropic claude-x -> anthropic/claude-x: 401")
+    assert len(host.seen) == before  # there is no key
+    key = {"ANTHROPIC_API_KEY": "sk-ant-of-the-operator"}
+    with proxy(tmp_path, mode="regular", arguments=words, environ=key) as running:
+        running.wait_log("anthropic claude-x -> anthropic/claude-x: 200")
+    assert host.seen[-1].headers["x-api-key"] == "sk-ant-of-the-operator"
+    assert len(host.seen) == before + 1 and host.seen[-1].body == host.seen[-2].body
 
 
 def test_others_must_show_a_password(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from mitmproxy import io as mitm_io
 
 from tests.harness import Conn, Proxy, Seen, Upstream, proxy
-from tests.rulebook import PATHS, ask, echo, read, speaking, text_of
+from tests.rulebook import PATHS, ask, echo, post, read, speaking, text_of
 from translators.model import Message, Request, Text
 
 PROTOCOLS = sorted(PATHS)
@@ -263,6 +263,54 @@ def test_required_rules_and_reload(tmp_path: Path) -> None:
         link.wait_log("must.py: taken out")
         ask(link, "anthropic", request("fine"))
         assert "temperature" not in server.seen[-1].json
+    server.stop()
+
+
+COUNTED = """
+from translators.model import Message, Text
+def llm_request(exchange):
+    if exchange.purpose == "embed":
+        exchange.request.inputs[:] = ["changed"]
+    else:
+        exchange.request.messages.insert(0, Message("system", (Text("word " * 500),)))
+def llm_event(exchange, event):
+    assert exchange.purpose == "generate"
+"""
+
+
+def test_counts_and_embeddings(tmp_path: Path) -> None:
+    """They are of what would be asked."""
+    (tmp_path / "rule.py").write_text(COUNTED, "utf-8")
+
+    def script(conn: Conn, seen: Seen) -> None:
+        if "count_tokens" in seen.path:
+            conn.json({"input_tokens": len(seen.body)})
+        else:
+            vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
+            conn.json({"object": "list", "data": [vector], "model": "e", "usage": {"prompt_tokens": 1}})
+
+    server = Upstream(script)
+    settings = {
+        "auth": {"mode": "none"},
+        "upstreams": {
+            "a": {"protocol": "anthropic", "base_url": server.url},
+            "c": {"protocol": "openai-chat", "base_url": server.url + "/v1"},
+        },
+        "models": {"a": "a/m", "c": "c/m"},
+        "rules": ["rule.py"],
+    }
+    asked = {"messages": [{"role": "user", "content": "Hi"}], "x-odd": 1}
+    with proxy(tmp_path, settings) as link:
+        relayed = post(link, "/v1/messages/count_tokens", {"model": "a", **asked})
+        assert relayed.json()["input_tokens"] > 2500 and server.seen[-1].json["x-odd"] == 1
+        estimated = post(link, "/v1/messages/count_tokens", {"model": "c", **asked})
+        assert estimated.json()["input_tokens"] > 400
+        assert post(link, "/v1/embeddings", {"model": "c", "input": "plain", "x-odd": 1}).status_code == 200
+        assert server.seen[-1].json["input"] == "changed" and server.seen[-1].json["x-odd"] == 1
+        translated = {"content": {"parts": [{"text": "plain"}]}}
+        assert post(link, "/v1beta/models/c:embedContent", translated).status_code == 200
+        assert server.seen[-1].json["input"] in ("changed", ["changed"])
+        assert "AssertionError" not in link.log
     server.stop()
 
 
