@@ -73,7 +73,7 @@ class Bridge:
         self.same = self.relays()
         self.relay = self.same and rules is None
         self.heard = heard
-        self._wanted = asked if edited is None else edited
+        self._wanted = asked if asked is None or edited is None else edited
         self._rules = rules
         self._said = wire
         self.losses: list[Loss] = []  # all of them

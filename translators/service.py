@@ -35,7 +35,7 @@ class ServiceBridge(Bridge):
     def __init__(self, client: Codec, upstream: Codec, wire: Wire, asked: Any, *, purpose: str, **more: Any) -> None:
         self.asks: Service = client.SERVICES[purpose]
         self.answers: Service = upstream.SERVICES[purpose]
-        self._question = asked
+        self._question, self._edited = asked, more.get("edited")
         super().__init__(client, upstream, wire, None, purpose=purpose, **more)
 
     def relays(self) -> bool:
@@ -49,7 +49,7 @@ class ServiceBridge(Bridge):
         return self.answers.render_request(msgspec.structs.replace(request, model=model), self.traits)
 
     def _render(self, model: str, policy: Policy, unpacker: Unpacker) -> Wire:
-        question = msgspec.structs.replace(self._wanted or self.question, model=model)
+        question = msgspec.structs.replace(self._edited or self.question, model=model)
         if isinstance(question, Request):
             demand_whole(question)
             messages = unpacker.messages(question.messages)
