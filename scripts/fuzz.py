@@ -60,7 +60,8 @@ def fault(case: Case, answer: Answer) -> str:
         shapes = [case.protocol] if case.protocol else list(ERROR_BODY)
         good = (ANSWER, ERROR)
         return "" if any(_streamed(one, answer.body) in good for one in shapes) else _out(answer)
-    return "" if kind.startswith("text/plain") or _is_json(answer.body) else _out(answer)
+    page = kind.startswith("text/html") and b"/dashboard" in case.data.partition(b"\r\n")[0]
+    return "" if page or kind.startswith("text/plain") or _is_json(answer.body) else _out(answer)
 
 
 def _out(answer: Answer) -> str:
