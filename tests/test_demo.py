@@ -60,7 +60,7 @@ def test_it_shows_both_sides_and_ends(tmp_path: Path) -> None:
         "text_delta  Here is what the tool found: 4 °C and light snow",
         "stop_reason  end_turn",
         "llm-link demo --web",
-        "ANTHROPIC_BASE_URL",
+        "llm-link launch claude --demo",
     ):
         assert " ".join(words.split()) in shown
 
