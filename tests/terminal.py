@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+INTERRUPT = "\x03"  # Ctrl-C; pressed again until something happens
+
+
 def _own() -> None:
     """Makes the terminal the one that Ctrl-C comes from and that passwords are asked on."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -37,15 +40,18 @@ def converse(
         words, stdin=side, stdout=side, stderr=side, cwd=cwd, env=environ, start_new_session=True, preexec_fn=_own
     )
     os.close(side)
-    shown, seen, waiting = "", 0, list(answers)
+    shown, seen, waiting, keys = "", 0, list(answers), ""
     end = time.monotonic() + seconds
     try:
         while time.monotonic() < end:
             if waiting and (at := shown.find(waiting[0][0], seen)) >= 0:
                 seen = at + len(waiting[0][0])
-                os.write(terminal, waiting.pop(0)[1].encode())
+                keys = waiting.pop(0)[1]
+                os.write(terminal, keys.encode())
                 continue
             if not select.select([terminal], [], [], 0.2)[0]:
+                if keys == INTERRUPT:  # it is lost where it comes right before `input` begins to wait
+                    os.write(terminal, keys.encode())
                 continue
             try:
                 data = os.read(terminal, 65536)

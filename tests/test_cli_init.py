@@ -15,7 +15,7 @@ from addons.settings import load, read_env_file
 from scripts.cli import run
 from scripts.init_text import scalar
 from tests.harness import clean_environ
-from tests.terminal import Shown, converse
+from tests.terminal import INTERRUPT, Shown, converse
 
 CLI = Path(__file__).resolve().parent.parent / "scripts" / "cli.py"
 
@@ -175,8 +175,9 @@ def test_a_conversation(at_home: Path) -> None:
     assert list(found["upstreams"]) == ["zhipu", "upstream"]
 
 
-def test_ctrl_c_writes_nothing(at_home: Path) -> None:
-    shown = asked([("[ollama]: ", "\x03")], at_home)
+@pytest.mark.parametrize("key", [INTERRUPT, "\x04"], ids=["ctrl-c", "ctrl-d"])
+def test_who_stops_in_between_has_nothing_written(key: str, at_home: Path) -> None:
+    shown = asked([("[ollama]: ", key)], at_home)
     assert shown.code in (1, 130) and "Traceback" not in shown.text
     assert list(at_home.iterdir()) == []
 
