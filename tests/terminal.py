@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-
 INTERRUPT = "\x03"  # Ctrl-C; pressed again until something happens
 
 
@@ -49,7 +48,7 @@ def converse(
                 keys = waiting.pop(0)[1]
                 os.write(terminal, keys.encode())
                 continue
-            if not select.select([terminal], [], [], 0.2)[0]:
+            if not select.select([terminal], [], [], 3)[0]:
                 if keys == INTERRUPT:  # it is lost where it comes right before `input` begins to wait
                     os.write(terminal, keys.encode())
                 continue
