@@ -362,6 +362,8 @@ class _Build:
         environ = self.report.environ
         if isinstance(environ, Environment) and environ.taken:
             where += f", {', '.join(environ.taken)} from {environ.dotenv}"
+        if not upstreams:
+            return f"{where}: requests to the hosts of known providers go there, with the client's own key"
         if len(upstreams) != 1:
             return f"{where}: {len(upstreams)} upstreams, {len(models)} models, auth {auth.mode}"
         (upstream,) = upstreams.values()

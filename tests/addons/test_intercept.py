@@ -207,6 +207,7 @@ def test_without_a_config_the_host_itself_is_the_upstream(bare: Proxy, host: Tls
         listed = http.get("https://api.anthropic.com/v1/models", headers=headers).json()
         assert listed["at"] == "/v1/models" and listed["key"] == "sk-ant-mine-1234567"
     assert "sk-ant-mine" not in bare.log
+    assert "no config file: requests to the hosts of known providers go there, with the client's own key" in bare.log
 
 
 def test_other_hosts_are_not_even_decrypted(bare: Proxy, host: TlsHost, tmp_path: Path) -> None:
@@ -291,6 +292,20 @@ def test_an_intercepted_exchange_is_replayed(host: TlsHost, tmp_path: Path) -> N
         running.wait_log("anthropic claude-x -> anthropic/claude-x: 200")
     assert host.seen[-1].headers["x-api-key"] == "sk-ant-of-the-operator"
     assert len(host.seen) == before + 1 and host.seen[-1].body == host.seen[-2].body
+
+
+def test_a_password_is_asked_for(tmp_path: Path, upstream: Upstream) -> None:
+    settings = {
+        "upstreams": {"u": {"protocol": "openai-chat", "base_url": upstream.url + "/v1"}},
+        "models": {"*": "u/other"},
+    }
+    with proxy(tmp_path, settings, mode="regular", arguments=("--proxyauth", "me:secret")) as running:
+        url, headers = "https://api.anthropic.com/v1/messages", {"x-api-key": "k"}
+        with client(running) as http, pytest.raises(httpx.ProxyError, match="407"):
+            http.post(url, json=ASK, headers=headers)
+        known = f"http://me:secret@127.0.0.1:{running.port}"
+        with httpx.Client(proxy=known, verify=trust(running), timeout=10) as http:
+            assert "you said Hi" in http.post(url, json=ASK, headers=headers).text
 
 
 def test_others_must_show_a_password(tmp_path: Path) -> None:
