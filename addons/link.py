@@ -66,6 +66,7 @@ from translators.model import ApiError
 
 logger = logging.getLogger("llm_link")
 
+_SHOWN_BYTES = 500_000  # of an answer that are shown once a second
 _SHOWN = 0.5  # seconds between two looks at a running exchange, at least
 
 
@@ -352,7 +353,8 @@ class Link:
             flow.response.data.content = exchange.sent.data
         self._recorder.write(flow, exchange)
         ctx.master.addons.trigger(UpdateHook([flow]))
-        exchange.show_in = max(_SHOWN, 20 * (time.monotonic() - began))
+        took, size = time.monotonic() - began, exchange.sent.size  # a viewer reads all of it again
+        exchange.show_in = max(_SHOWN, 20 * took, min(2.0, size / _SHOWN_BYTES))
 
     def cancelled(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The client hung up. After the end of the answer that is no matter."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
-from statistics import median_low
 
 from msgspec import Struct
 
@@ -129,7 +128,7 @@ class _Said:
 def _slow(rows: Sequence[Row]) -> int:
     """From how many ms on a gap is a slow spot of this stream."""
     gaps = [b.at - a.at for a, b in pairwise(rows)]
-    return max(int(_SLOW * 1000), 4 * median_low(gaps)) if gaps else int(_SLOW * 1000)
+    return max(int(_SLOW * 1000), 4 * sorted(gaps)[(len(gaps) - 1) // 2]) if gaps else int(_SLOW * 1000)
 
 
 def _merged(rows: Sequence[Row], slow: int) -> list[Row]:
