@@ -58,7 +58,8 @@ class NeutralView(InteractiveContentview):
     def render_priority(self, data: bytes, metadata: Metadata) -> float:
         """In the console, of a request that nothing was done with yet."""
         flow = metadata.flow
-        if flow is None or METADATA in flow.metadata or ctx.master.addons.get("consoleaddon") is None:
+        master = getattr(ctx, "master", None)  # there is none where a view is used as a library
+        if flow is None or METADATA in flow.metadata or master is None or master.addons.get("consoleaddon") is None:
             return -1
         try:
             _read(_surface(metadata), data)

@@ -217,6 +217,8 @@ def test_a_foreign_flow_is_none_of_ours() -> None:
             assert message is not None
             metadata = contentviews.Metadata(flow=plain, http_message=message)
             assert view.render_priority(b"", metadata) < 0
+            if view.name == "LLM Neutral":  # which any client's request may be read as
+                continue
             with pytest.raises(ValueError, match="no exchange of LLM Link"):
                 view.prettify(b"", metadata)
             with pytest.raises(ValueError, match="no exchange of LLM Link"):

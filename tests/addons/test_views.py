@@ -138,7 +138,7 @@ def test_a_saved_flow_shows_the_same(tmp_path: Path, slow: Slow) -> None:
 
 def _show(flow: http.HTTPFlow) -> dict[str, str]:
     out = {}
-    for view in VIEWS:
+    for view in (view for view in VIEWS if view.name not in ("LLM Compare", "LLM Neutral")):  # of what is live
         for name, message in (("request", flow.request), ("response", flow.response)):
             assert message is not None
             metadata = contentviews.Metadata(flow=flow, http_message=message)
