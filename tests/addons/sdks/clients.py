@@ -46,7 +46,6 @@ class Ask:
 
 class Client(Protocol):
     name: str
-    chooses: bool  # whether its users can force a tool
     sdk: Any
 
     def user(self, text: str, picture: bool = False) -> Any: ...
@@ -69,7 +68,7 @@ def chat_tool(tool: Tool) -> dict[str, Any]:
 
 
 class ChatClient:
-    name, chooses = "openai-chat", True
+    name = "openai-chat"
 
     def __init__(self, sdk: openai.OpenAI) -> None:
         self.sdk = sdk
@@ -149,7 +148,7 @@ def responses_tool(tool: Tool) -> dict[str, Any]:
 
 
 class ResponsesClient:
-    name, chooses = "openai-responses", True
+    name = "openai-responses"
 
     def __init__(self, sdk: openai.OpenAI, streaming: openai.OpenAI, recorder: Recorder) -> None:
         """`streaming`: less strict, since no type of the SDK's is a keep-alive; the bytes are checked apart."""
@@ -233,7 +232,7 @@ def claude_tool(tool: Tool) -> dict[str, Any]:
 
 
 class ClaudeClient:
-    name, chooses = "anthropic", True
+    name = "anthropic"
 
     def __init__(self, sdk: anthropic.Anthropic) -> None:
         self.sdk = sdk

@@ -22,7 +22,7 @@ def gemini_tool(tool: Tool) -> gm.FunctionDeclaration:
 
 
 class GeminiClient:
-    name, chooses = "gemini", True
+    name = "gemini"
 
     def __init__(self, sdk: genai.Client, recorder: Recorder) -> None:
         self.sdk, self.recorder = sdk, recorder
@@ -99,7 +99,7 @@ def ollama_tool(tool: Tool) -> dict[str, Any]:
 
 
 class OllamaClient:
-    name, chooses = "ollama", False
+    name = "ollama"
 
     def __init__(self, sdk: ollama.Client, recorder: Recorder) -> None:
         self.sdk, self.recorder = sdk, recorder

@@ -25,6 +25,16 @@ from tests.harness import Proxy, Upstream, proxy
 SHORT = dict(zip(PROTOCOLS, ("cc", "rs", "an", "gm", "ol"), strict=True))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that has a client meets each of them, one that has an upstream each of those, but for the protocols that
+    cannot say its thing at all: `@pytest.mark.without(client=[...], upstream=[...])`."""
+    mark = metafunc.definition.get_closest_marker("without")
+    for name in ("client", "upstream"):
+        if name in metafunc.fixturenames:
+            without = mark.kwargs.get(name, ()) if mark else ()
+            metafunc.parametrize(name, [one for one in PROTOCOLS if one not in without], indirect=name == "client")
+
+
 @pytest.fixture(scope="package")
 def provider() -> Iterator[Upstream]:
     server = Upstream(stub.play)

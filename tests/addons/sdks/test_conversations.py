@@ -19,7 +19,6 @@ from tests.addons.sdks.said import (
     CITY,
     PNG,
     PROMPT,
-    PROTOCOLS,
     SYSTEM,
     TALKS,
     TEXT,
@@ -29,11 +28,7 @@ from tests.addons.sdks.said import (
 )
 from tests.harness import Upstream
 
-pytestmark = [
-    pytest.mark.parametrize("client", PROTOCOLS, indirect=True),
-    pytest.mark.parametrize("upstream", PROTOCOLS),
-    pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"]),
-]
+pytestmark = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 # How each protocol says why an answer is over.
 ENDS = {
@@ -180,12 +175,11 @@ def test_twice(talk: Talk, client: Client) -> None:
     ]
 
 
+@pytest.mark.without(client=["ollama"])
 @pytest.mark.parametrize("choice", ["required", "get_weather", "none"])
 def test_bare_call(talk: Talk, client: Client, upstream: str, choice: str) -> None:
     """A forced tool, any or one, and none. Ollama has no such choice: its client cannot ask, its upstream cannot be
     told, but that tools which may not be called need not be sent."""
-    if not client.chooses:
-        pytest.skip("its users cannot choose")
     tools = TOOLS[:1] if upstream == "ollama" else TOOLS
     got = talk.say("Weather?", Ask(tools=tools, choice=choice))
     assert got.calls == [(CITY.name, CITY.arguments)]

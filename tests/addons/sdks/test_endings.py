@@ -15,13 +15,9 @@ from google.genai import errors as google
 
 from tests.addons.sdks.clients import Ask, Client, Got, StreamFailed
 from tests.addons.sdks.conftest import SHORT
-from tests.addons.sdks.said import PROTOCOLS, TALKS
+from tests.addons.sdks.said import TALKS
 from tests.addons.sdks.wires_base import MESSAGES
 
-pytestmark = [
-    pytest.mark.parametrize("client", PROTOCOLS, indirect=True),
-    pytest.mark.parametrize("upstream", PROTOCOLS),
-]
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 
@@ -63,9 +59,8 @@ def test_a_refusal(client: Client, upstream: str, stream: bool) -> None:
 
 
 @BOTH
+@pytest.mark.without(upstream=["ollama"])  # it has none
 def test_a_filter(client: Client, upstream: str, stream: bool) -> None:
-    if upstream == "ollama":
-        pytest.skip("it has none")
     got = ask(client, upstream, "filter", stream)
     assert not got.text and got.end in FILTERED[client.name]
 
