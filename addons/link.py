@@ -1,4 +1,4 @@
-"""The one addon that touches a flow: options, settings and their reload, and the life of every exchange.
+"""The one addon that touches a flow: settings and their reload, and the life of every exchange.
 
 `http_stream.LinkStream` calls it when a request comes and when its exchange is over; in between the exchange carries
 all that is needed.
@@ -25,11 +25,11 @@ from mitmproxy.proxy import layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes, tls
 from mitmproxy.proxy.layers.http import HTTPMode
-from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
+from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.tls import TlsData
 
-from addons import attempts, credentials, leash, log
+from addons import attempts, credentials, leash, log, options
 from addons.chat_socket import ChatSocket
 from addons.choosing import Board
 from addons.commands import Commands
@@ -37,7 +37,7 @@ from addons.control.door import Call, Door
 from addons.credentials import Taken
 from addons.exchange import Exchange, Reply
 from addons.gateway import LinkLayer
-from addons.intercepting import Intercepting, check_open, intercepts, serves_peer
+from addons.intercepting import Intercepting, check_open, serves_peer
 from addons.keeping import Keeping
 from addons.ledger import Ledger
 from addons.listeners import Listeners
@@ -50,15 +50,7 @@ from addons.replay import Playback
 from addons.routing import Router
 from addons.rules import Rules
 from addons.running import Running
-from addons.settings import (
-    Changes,
-    Reverse,
-    Settings,
-    SettingsError,
-    check_reachable,
-    environment,
-    load,
-)
+from addons.settings import Changes, Settings, SettingsError, environment
 from addons.starting import started, starting
 from addons.steering import Steering
 from addons.watching import Watching
@@ -71,7 +63,7 @@ _SHOWN = 0.5  # seconds between two looks at a running exchange, at least
 
 
 class Link:
-    """Options, settings, and the life of every exchange."""
+    """Settings, and the life of every exchange."""
 
     def __init__(self, rules: Rules, views: Sequence[Contentview] = ()) -> None:
         self.rules, self._views = rules, views
@@ -87,18 +79,14 @@ class Link:
         self._board, self._meters = Board(), Meters()
         self._ledger = Ledger()
         self.running_now = Running(self._board, self._live, self._load, self._use)
-        self._watching = Watching(self.running_now, self._path, lambda: self.rules.look(), self._log)
+        self._watching = Watching(self.running_now, options.config_file, lambda: self.rules.look(), self._log)
         self._door = Door(self.running_now)
         self.intercepting = Intercepting(self)
 
     # ------------------------------------------------------------------------------------------ mitmproxy's hooks
 
     def load(self, loader: Loader) -> None:
-        loader.add_option("llm_link_config", str, "", "Path of LLM Link's config file (YAML); empty: no file.")
-        loader.add_option("llm_link_policy", str, "", "strict, balanced or max_compat; overrides the file.")
-        loader.add_option(
-            "llm_link_protocol", str, "", "Protocol of the reverse target, where its host is not in the catalogue."
-        )
+        options.add(loader)
         for view in self._views:
             registry.register(view)
         for name, command in Commands(self).table().items():
@@ -106,7 +94,7 @@ class Link:
         self.playback = Playback(self)
 
     def configure(self, updated: set[str]) -> None:
-        if not updated & {"llm_link_config", "llm_link_policy", "llm_link_protocol", "mode", "proxyauth"}:
+        if not updated & options.READ:
             return
         check_open()
         try:
@@ -120,7 +108,7 @@ class Link:
         self._log()
         for line in (self.settings.start_line, *self.settings.warnings):
             logger.info(line)
-        self._listen()
+        options.listen(self.settings.listen)
         if "web_port" in ctx.options and ctx.master.addons.get("view") is not None:
             self.running_now.web = f"http://{ctx.options.web_host}:{ctx.options.web_port}"
         self.rules.start()
@@ -140,7 +128,7 @@ class Link:
 
     def client_connected(self, client: Client) -> Awaitable[None] | None:
         peer = client.peername[0] if client.peername else ""
-        if not serves_peer(client, _named_host(client.proxy_mode)):
+        if not serves_peer(client, options.named_host(client.proxy_mode)):
             client.error = "only loopback peers are served; name a host to listen on to serve others"
             logger.warning("closed a connection from %s: %s", peer, client.error)
         return None if started() else starting()
@@ -223,47 +211,15 @@ class Link:
         self.running_now.environ = environ
         for note in notes:
             logger.warning(note)
-        settings = load(
-            self._path(),
-            environ,
-            policy=ctx.options.llm_link_policy,
-            reverse=_reverse(ctx.options.mode),
-            protocol=ctx.options.llm_link_protocol,
-            changes=changes,
-            passing=intercepts(ctx.options.mode),
-        )
-        host = self._host()
-        if not ctx.options.proxyauth:
-            check_reachable(host, settings)
-        return settings.served_on(host)
+        return options.settings(environ, changes)
 
     def _use(self, settings: Settings) -> None:
         """Those in use are other ones now."""
         self.rules.use(settings.rules)
         self._ledger.use(settings.usage)
 
-    def _host(self) -> str | None:
-        """The address that the command line or the mode names."""
-        hosts = (ProxyMode.parse(mode).listen_host(ctx.options.listen_host) for mode in ctx.options.mode)
-        return next((host for host in hosts if host), None)
-
-    def _path(self) -> Path | None:
-        name = ctx.options.llm_link_config or os.environ.get("LLM_LINK_CONFIG", "")
-        return Path(name).expanduser() if name else None
-
     def _log(self) -> None:
-        path = self._path()
-        log.configure(self.settings.logging, path.parent if path is not None else Path.cwd())
-
-    def _listen(self) -> None:
-        """Listen where the file says, unless the command line says otherwise."""
-        listen = self.settings.listen
-        named = ctx.options.listen_host or ctx.options.listen_port
-        if listen is None or named or any(ProxyMode.parse(mode).custom_listen_port for mode in ctx.options.mode):
-            return
-        host = listen.host or ""
-        at = f"{f'[{host}]' if ':' in host else host}:{listen.port}" if host else f"{listen.port}"
-        ctx.options.update(mode=[f"{mode}@{at}" for mode in ctx.options.mode])
+        options.write_log(self.settings.logging)
 
     # ------------------------------------------------------------------------------------------ a request comes
 
@@ -392,21 +348,9 @@ class Link:
         log.exchange_line(exchange)
 
 
-def _reverse(specs: Sequence[str]) -> Reverse | None:
-    for spec in specs:
-        mode = ProxyMode.parse(spec)
-        if isinstance(mode, ReverseMode):
-            return Reverse(mode.scheme, mode.address[0], mode.address[1])
-    return None
-
-
 async def _closed(connections: Sequence[ConnectionIO]) -> None:
     """Close the sockets of a client's connections once their tasks have ended."""
     await asyncio.wait([io.handler for io in connections if io.handler])
     for io in connections:
         if io.writer:
             io.writer.close()
-
-
-def _named_host(mode: ProxyMode) -> str | None:
-    return mode.listen_host(ctx.options.listen_host) or None

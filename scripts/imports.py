@@ -22,7 +22,7 @@ WITH_MITMPROXY = {
     *("llm_link", "link", "gateway", "http_stream", "intake", "attempts", "messages", "replies", "log", "opening"),
     *("keeping", "recorder", "outlet", "views", "commands", "hooks", "replay", "rules", "ruling", "intercepting"),
     *("holding", "steering", "exporting", "taking", "starting"),
-    *("listeners", "egress", "chat_socket", "waiting"),
+    *("listeners", "egress", "chat_socket", "waiting", "options"),
     *("trying", "writing"),
     *("control_stream", "cors"),
 }
