@@ -10,7 +10,6 @@ from mitmproxy import http
 
 from addons import messages
 from addons.exchange import Exchange, Reply
-from translators.answer import refused, written
 from translators.bridge import Bridge
 from translators.codec import Codec, Seed
 from translators.events import Failure, unfold
@@ -18,6 +17,7 @@ from translators.heads import Head
 from translators.model import ApiError, BadRequest, Request, Response, Usage
 from translators.policy import header as warnings_header
 from translators.tokens import Count, estimate
+from translators.whole import refused, written
 
 
 class Local(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ WITH_MITMPROXY = {
 # Those that carry an exchange through the bridge.
 WITH_BRIDGE = WITH_MITMPROXY | {"exchange"}
 # What stands above the codecs in translators/.
-BRIDGES = ("bridge", "answer", "service")
+BRIDGES = ("bridge", "answer", "findings", "whole", "streaming", "service")
 # What scripts/ may use of addons/.
 FOR_SCRIPTS = {"apps", "asking", "catalog", "routing", "rule_files", "settings", "store"}
 # Parts of the standard library that are I/O, clock, randomness or logging.
@@ -91,7 +91,7 @@ def translators_trouble(found: Import, codecs: set[str]) -> str | None:
             return None  # the one place that lists the codecs, and the one that puts all together
         if len(target) > 1 and target[1] in codecs - {own}:
             return "only translators/__init__.py names a codec"
-        if len(target) > 1 and target[1] in BRIDGES and parts[1:] not in (("bridge.py",), ("service.py",)):
+        if len(target) > 1 and target[1] in BRIDGES and (own or found.file.stem not in BRIDGES):
             return "the bridge stands above the codecs and the core"
         if len(target) > 1 and target[1] == "CODECS":
             return "a codec is handed in, not looked up"

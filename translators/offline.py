@@ -24,13 +24,15 @@ import msgspec
 from msgspec import Struct
 
 from . import CODECS
-from .answer import Answer, Pair, written
+from .answer import Answer
 from .bridge import Bridge
 from .codec import DEFAULT_TRAITS, Codec, Seed, Traits, Wire
 from .events import Event, unfold
+from .findings import Pair
 from .framing import FRAME_LIMIT
 from .model import ApiError, BadRequest, Reason, Request, Response, Usage
 from .policy import POLICIES, Loss, Policy
+from .whole import written
 
 __all__ = [
     "ApiError", "BadRequest", "Loss", "Reply", "Seed", "Stream", "Traits", "Translation", "Usage", "Wire",

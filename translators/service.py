@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from .answer import Answer, Whole
+from .answer import Answer
 from .body import WRONG
 from .bridge import Bridge
 from .codec import Codec, Rendered, Service, Wire
@@ -20,6 +20,7 @@ from .kept import demand_whole
 from .model import Request, UpstreamFault
 from .policy import Policy
 from .unpacking import Unpacker
+from .whole import Whole
 
 
 def relays(client: Codec, upstream: Codec, purpose: str) -> bool:

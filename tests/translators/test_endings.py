@@ -10,13 +10,14 @@ import pytest
 
 from tests.strategies import SEED
 from translators import CODECS
-from translators.answer import Answer, refused
+from translators.answer import Answer
 from translators.bridge import Bridge
 from translators.codec import DEFAULT_TRAITS, Wire
 from translators.events import Finish, fold, unfold
 from translators.meter import ESTIMATED
 from translators.model import ApiError, Audio, Blob, File, Request, Response, Text, ToolCall, Usage
 from translators.tokens import estimate
+from translators.whole import refused
 
 GM = CODECS["gemini"]
 ASKED = Request(model="asked")
