@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from addons.catalog import Model, Provider, catalogue
-from addons.control.shapes import Current, Endpoint, Health, Info, ModelRow, ProviderRow, RouteRow, UpstreamRow
+from addons.control.facts import Current, Endpoint, Health, Info, ModelRow, ProviderRow, RouteRow, UpstreamRow
 from addons.settings import Settings
 from addons.settings_upstream import Upstream
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path
 from addons.control import allowed
 from addons.control.errors import Refused
 from addons.control.numbers import upstream_health
-from addons.control.shapes import (
+from addons.control.orders import (
     AdminState,
     Applied,
     AuthApplied,
@@ -23,13 +23,13 @@ from addons.control.shapes import (
     AuthState,
     Availability,
     Dropped,
-    Error,
     NamespaceChange,
     NamespaceRow,
     NamespaceState,
     NamespaceUpstream,
     ShownKey,
 )
+from addons.control.shapes import Error
 from addons.running import DEFAULT, Space
 from addons.settings import Settings, SettingsError
 from addons.settings_api import SPACE_KEYS

@@ -13,10 +13,9 @@ from fastapi import APIRouter
 from addons.catalog import Provider, catalogue
 from addons.control import changing, persist, probe
 from addons.control.errors import Refused
-from addons.control.shapes import (
+from addons.control.orders import (
     Checked,
     CommandLine,
-    Error,
     KeyAsked,
     KeyChecked,
     KeyUpdate,
@@ -27,6 +26,7 @@ from addons.control.shapes import (
     Switched,
     Updated,
 )
+from addons.control.shapes import Error
 from addons.settings import Changes, SettingsError, space_settings
 from addons.settings_upstream import Upstream
 from addons.store import StoreError

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from addons.choosing import Health
-from addons.control.shapes import ExchangeRow, LiveRow, Point, Stats, Times, Totals, UpstreamHealth
+from addons.control.facts import ExchangeRow, LiveRow, Point, Stats, Times, Totals, UpstreamHealth
 from addons.exchange import Exchange
 from addons.stats import BUCKETS, SLOT, SLOTS, Histogram, Row
 from addons.stats import Stats as Counted

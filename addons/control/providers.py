@@ -15,9 +15,9 @@ from fastapi import APIRouter, Path
 
 from addons.control import allowed
 from addons.control.errors import Refused
-from addons.control.shapes import (
+from addons.control.shapes import Error
+from addons.control.stock import (
     Deleted,
-    Error,
     Import,
     ImportAsked,
     Imported,

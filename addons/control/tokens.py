@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 
 from addons.control.errors import Refused
-from addons.control.shapes import Error, Token, TokenAsked, TokenList, TokenRevoke, TokenRevoked, TokenRow
+from addons.control.shapes import Error
+from addons.control.stock import Token, TokenAsked, TokenList, TokenRevoke, TokenRevoked, TokenRow
 from addons.settings import SettingsError
 from addons.store import Missing
 from addons.store import Refused as NotStored
