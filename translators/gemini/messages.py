@@ -24,11 +24,8 @@ from ..model import (
     Message,
     Opaque,
     Part,
-    Refusal,
     Role,
-    ServerTool,
     Text,
-    Thinking,
     ToolCall,
     ToolResult,
 )
@@ -36,7 +33,8 @@ from ..names import fit_call_id
 from ..policy import INFO, STRICT_REJECT_WARN, WARN, Loss
 from ..speakers import nameless
 from ..turns import joined, settle
-from .media import parse_file, parse_inline, render_media
+from .media import render_media
+from .parts import parse_part, render_part, with_signature
 from .reasoning import LEVEL
 from .wire import (
     CALL_ID,
@@ -51,7 +49,6 @@ from .wire import (
     WirePart,
     WireResult,
     encode,
-    own,
     signed,
 )
 
@@ -185,38 +182,6 @@ def arguments_of(call: WireCall) -> str:
     """The arguments as JSON text, byte for byte."""
     raw = call.args
     return "{}" if isinstance(raw, UnsetType) or bytes(raw) == b"null" else str(raw, "utf-8")
-
-
-def parse_part(wire: WirePart) -> Part | None:
-    """A part that needs nothing of its surroundings; None for one of an unknown kind."""
-    extra = signed(wire.thought_signature)
-    if wire.text is not None:
-        return Thinking(wire.text, extra=extra) if wire.thought else Text(wire.text, extra=extra)
-    if wire.inline_data is not None:
-        return parse_inline(wire.inline_data)
-    if wire.file_data is not None:
-        return parse_file(wire.file_data)
-    if wire.executable_code is not None:
-        raw = {"executableCode": wire.executable_code}
-        return ServerTool("code_execution", "call", "", _said("code", wire.executable_code, "code"), {NAME: raw})
-    if wire.code_execution_result is not None:
-        raw = {"codeExecutionResult": wire.code_execution_result}
-        text = _said("result", wire.code_execution_result, "output")
-        return ServerTool("code_execution", "result", "", text, {NAME: raw})
-    call = _server_tool("toolCall", "call", wire.tool_call)
-    return call or _server_tool("toolResponse", "result", wire.tool_response)
-
-
-def _server_tool(field: str, phase: Any, raw: Any) -> ServerTool | None:
-    if not isinstance(raw, dict):
-        return None
-    kind = str(raw.get("toolType") or "tool").lower()
-    return ServerTool(kind, phase, str(raw.get("id") or ""), f"[{kind} {phase}]", {NAME: {field: raw}})
-
-
-def _said(what: str, raw: Any, field: str) -> str:
-    said = raw.get(field) if isinstance(raw, dict) else None
-    return f"[{what}: {said}]" if said else f"[{what}]"
 
 
 _ONLY_OUTPUT = ("output", "result")
@@ -370,55 +335,12 @@ class _Renderer:
         call: Json = {"id": part.id, "name": part.name, "args": arguments}
         if "call_id" in self._traits.drop:
             del call["id"]
-        return _with_signature({"functionCall": call}, part)
+        return with_signature({"functionCall": call}, part)
 
     # ---- either
 
     def _part(self, part: Part, path: str) -> list[Json]:
-        match part:
-            case Text():
-                if part.cache is not None:
-                    self._losses.append(Loss("cache_control", "dropped", "Gemini caches by itself", INFO))
-                return [_with_signature({"text": part.text}, part)] if part.text or own(part.extra) else []
-            case Thinking():
-                return self._thought(part)
-            case Refusal():
-                return [{"text": part.text}] if part.text else []
-            case Image() | Audio() | File():
-                return [render_media(part, path, self._traits, self._losses)]
-            case ServerTool():
-                return self._server_tool(part, path)
-            case Opaque():
-                return self._opaque(part, path)
-            case _:
-                why = "such a part has no place here"
-                self._losses.append(Loss(path, "dropped", why, STRICT_REJECT_WARN))
-                return []
-
-    def _thought(self, part: Thinking) -> list[Json]:
-        """A thought goes back only with a signature of Gemini's."""
-        if "signature" in own(part.extra):
-            return [_with_signature({"text": part.text, "thought": True}, part)]
-        self._losses.append(Loss("messages.thinking", "dropped", "Gemini takes no thoughts of others back", INFO))
-        return []
-
-    def _server_tool(self, part: ServerTool, path: str) -> list[Json]:
-        if own(part.extra):
-            return [dict(own(part.extra))]
-        why = f"another provider's {part.family} became text"
-        self._losses.append(Loss(path, "summarised", why, STRICT_REJECT_WARN))
-        return [{"text": part.text or f"[{part.family} {part.phase}]"}]
-
-    def _opaque(self, part: Opaque, path: str) -> list[Json]:
-        if part.protocol == NAME and isinstance(part.raw, dict):
-            return [part.raw]
-        self._losses.append(Loss(path, "summarised", f"Gemini knows no {part.kind}", STRICT_REJECT_WARN))
-        return [{"text": part.text or f"[{part.kind}]"}]
-
-
-def _with_signature(out: Json, part: Text | Thinking | ToolCall) -> Json:
-    signature = own(part.extra).get("signature")
-    return {**out, "thoughtSignature": signature} if signature else out
+        return render_part(part, path, self._traits, self._losses)
 
 
 def _response(text: str, error: bool) -> Any:

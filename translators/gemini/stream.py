@@ -30,8 +30,9 @@ from .answer import (
     read_reason,
 )
 from .errors import read_error
-from .messages import arguments_of, parse_part
+from .messages import arguments_of
 from .partial import PartialCall
+from .parts import parse_part
 from .wire import NAME, Json, WireCall, WirePart, signed, spelled_answer
 
 
