@@ -12,6 +12,7 @@ from tests import lawful
 from translators import gemini
 from translators.codec import Seed, Traits, Wire
 from translators.events import Event, Failure, Finish, PartDelta, PartEnd, PartStart, Start, UsageUpdate, fold, unfold
+from translators.gemini.dialect import for_gemini, from_openapi
 from translators.model import (
     ApiError,
     Blob,
@@ -29,7 +30,6 @@ from translators.model import (
     UpstreamFault,
     Usage,
 )
-from translators.schema import for_gemini, from_openapi
 
 SEED = Seed("a" * 24, 1)
 ASKED = Request(model="asked", reasoning=Reasoning("auto", None, True))

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from translators.folding import fold_root
 from translators.model import BadRequest
-from translators.schema import ensure_object, fold_root, for_structured_output, strip
+from translators.schema import ensure_object, for_structured_output, strip
 
 A = {"type": "string"}
 B = {"type": "integer"}

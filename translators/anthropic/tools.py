@@ -12,11 +12,12 @@ from msgspec.structs import replace
 
 from ..body import typed
 from ..codec import Traits
+from ..folding import fold_root
 from ..foreign import untold
 from ..hosted import loss_rule, lost_options, search_of
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss
-from ..schema import ensure_object, fold_root, for_structured_output
+from ..schema import ensure_object, for_structured_output
 from .reasoning import Plan
 from .wire import NAME, Cache, cache_control, cache_ttl, own, side
 

@@ -14,7 +14,7 @@ from ..codec import Traits
 from ..foreign import unsaid
 from ..model import BadRequest, Format, Request, Tool
 from ..policy import BALANCED_REJECT, INFO, REJECT, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss, Rule
-from ..schema import for_gemini, from_openapi
+from .dialect import for_gemini, from_openapi
 from .reasoning import parse_reasoning, render_reasoning
 from .wire import (
     BOOLEAN,

@@ -14,11 +14,13 @@ from msgspec import Raw
 
 from ..body import generic, typed
 from ..codec import Traits
+from ..folding import fold_root
 from ..foreign import untold
 from ..hosted import CLIENT_TOOLS, loss_rule, lost_options, search_of
 from ..model import BadRequest, HostedTool, Request, Tool, ToolChoice
 from ..policy import BALANCED_REJECT, INFO, STRICT_REJECT, STRICT_REJECT_WARN, WARN, Loss
-from ..schema import Schema, ensure_object, fold_root, for_gemini, from_openapi
+from ..schema import Schema, ensure_object
+from .dialect import for_gemini, from_openapi
 from .reasoning import LEVEL
 from .wire import DECLARATIONS, NAME, TOOL_CONFIG, TOOLS, Json, WireDeclaration, own
 
