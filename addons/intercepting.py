@@ -7,8 +7,11 @@ certificate, for a host or at all, is reported, and passes the next time.
 
 from __future__ import annotations
 
+import shutil
 import socket
+import sys
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitmproxy import ctx, exceptions, http
@@ -16,7 +19,7 @@ from mitmproxy.connection import Client
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers import TCPLayer, modes, tls
+from mitmproxy.proxy.layers import TCPLayer, UDPLayer, modes, tls
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import LocalMode, ProxyMode, ReverseMode, TransparentMode, TunMode, WireGuardMode
 from mitmproxy.tls import TlsData
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 _EXPLICIT = (modes.HttpProxy, modes.HttpUpstreamProxy)
 _HTTP = (None, b"", b"http/1.1", b"http/1.0", b"h2")
 _TLS = b"\x16\x03\x01"  # how a client begins
+_CGROUPS = Path("/sys/fs/cgroup/cgroup.controllers")  # a file that only version 2 has there
+_NAMES = (53, 5353)  # the ports of DNS
 _REMEMBERED = 1000  # refusals
 _TUNNELS = (LocalMode, TunMode, WireGuardMode)  # modes that nobody connects to who was not let in
 
@@ -54,6 +59,7 @@ class Intercepting:
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         context, data = nextlayer.context, nextlayer.data_client()
         if context.client.transport_protocol != "tcp":
+            nextlayer.layer = _datagrams(context)
             return
         if isinstance(context.layers[-1], tls.ClientTLSLayer):
             provider = self._provider(context)
@@ -122,6 +128,15 @@ def _to_the_proxy(context: Context) -> bool:
     return len(context.layers) == 1 and isinstance(context.layers[0], _EXPLICIT)
 
 
+def _datagrams(context: Context) -> layer.Layer | None:
+    """QUIC passes, which mitmproxy would decrypt whatever the host is; names are asked for as ever."""
+    address, options = context.server.address, ctx.options
+    tunnelled = isinstance(context.client.proxy_mode, _TUNNELS) and len(context.layers) == 1
+    if not tunnelled or (address and address[1] in _NAMES) or options.allow_hosts or options.ignore_hosts:
+        return None
+    return UDPLayer(context, ignore=not options.show_ignored_hosts)
+
+
 def _host_said(context: Context, data: bytes) -> str:
     """The host that a TLS client asks for. Raises `AddonHalt` where its first message is not whole yet, so that nobody
     decides without it."""
@@ -159,6 +174,12 @@ def _is_own(address: str) -> bool:
     return True
 
 
+def let_in(client: Client) -> None:
+    """Nobody can ask those for a password who do not know of a proxy: their mode let them in, or their address."""
+    if isinstance(client.proxy_mode, (TransparentMode, *_TUNNELS)) and ctx.options.proxyauth:
+        ctx.master.addons.get("proxyauth").authenticated[client] = ("", "")
+
+
 def intercepts(specs: list[str]) -> bool:
     """Whether one of the modes is for clients that do not know of us."""
     return any(not isinstance(ProxyMode.parse(spec), ReverseMode) for spec in specs)
@@ -169,12 +190,24 @@ def check_open() -> None:
     for spec in ctx.options.mode:
         mode = ProxyMode.parse(spec)
         host = mode.listen_host(ctx.options.listen_host)
-        if isinstance(mode, (ReverseMode, *_TUNNELS)) or not host or is_loopback(host) or ctx.options.proxyauth:
+        if isinstance(mode, LocalMode):
+            _check_local(spec)
+        if isinstance(mode, (ReverseMode, *_TUNNELS)) or not host or is_loopback(host):
             continue
         if isinstance(mode, TransparentMode):
-            why = "transparent mode cannot ask for a password; listen on a loopback address"
+            why = "transparent mode cannot ask for a password; listen on a loopback address, or use wireguard mode"
+        elif ctx.options.proxyauth:
+            continue
         else:
             why = "others can reach it; set proxyauth (--proxyauth USER:PASSWORD), or listen on a loopback address"
         raise exceptions.OptionsError(f"LLM Link: {spec} on {host}: {why}")
 
 
+def _check_local(spec: str) -> None:
+    """mitmproxy would run on without what its redirector needs, and redirect nothing."""
+    if sys.platform != "linux":
+        return
+    if shutil.which("sudo") is None:
+        raise exceptions.OptionsError(f"LLM Link: {spec}: mitmproxy starts its redirector with sudo, which is not here")
+    if not _CGROUPS.exists():
+        raise exceptions.OptionsError(f"LLM Link: {spec}: mitmproxy's redirector needs cgroups v2 at {_CGROUPS.parent}")

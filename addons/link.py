@@ -37,7 +37,7 @@ from addons.control.door import Call, Door
 from addons.credentials import Taken
 from addons.exchange import Exchange, Reply
 from addons.gateway import LinkLayer
-from addons.intercepting import Intercepting, check_open, serves_peer
+from addons.intercepting import Intercepting, check_open, let_in, serves_peer
 from addons.keeping import Keeping
 from addons.ledger import Ledger
 from addons.listeners import Listeners
@@ -131,6 +131,8 @@ class Link:
         if not serves_peer(client, options.named_host(client.proxy_mode)):
             client.error = "only loopback peers are served; name a host to listen on to serve others"
             logger.warning("closed a connection from %s: %s", peer, client.error)
+        else:
+            let_in(client)
         return None if started() else starting()
 
     def client_disconnected(self, client: Client) -> None:

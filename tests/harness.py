@@ -58,9 +58,7 @@ class Conn:
 
     def stream(self, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.raw(
-            _head(
-                status, {"content-type": "text/event-stream", "transfer-encoding": "chunked", **(headers or {})}
-            )
+            _head(status, {"content-type": "text/event-stream", "transfer-encoding": "chunked", **(headers or {})})
         )
 
     def chunk(self, data: bytes | str) -> None:
@@ -91,9 +89,10 @@ class Upstream:
     seen: list[Seen] = field(default_factory=list)
     gone: threading.Event = field(default_factory=threading.Event)  # the proxy closed a connection under a script
     port: int = 0  # 0: a free one
+    host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        self._server = socket.create_server(("127.0.0.1", self.port))
+        self._server = socket.create_server((self.host, self.port))
         self.port = self._server.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -182,12 +181,15 @@ def proxy(
     arguments: tuple[str, ...] = (),
     program: str = "mitmdump",
     port: int = 0,
+    before: tuple[str, ...] = (),
 ) -> Iterator[Proxy]:
-    """Start a proxy on a free port and wait until it is ready. `config` is written to a file in `tmp`."""
+    """Start a proxy on a free port and wait until it is ready. `config` is written to a file in `tmp`; `before`: a
+    command that executes the rest of the line."""
     port = port or free_port()
+    at = mode if "@" in mode or mode.startswith("local") else f"{mode or f'reverse:{reverse}'}@127.0.0.1:{port}"
     path: Path | None = None
     command = [str(Path(sys.executable).parent / program), "-s", str(ROOT / "addons" / "llm_link.py")]
-    command += ["--mode", f"{mode or f'reverse:{reverse}'}@127.0.0.1:{port}", "--set", f"confdir={tmp / 'mitmproxy'}"]
+    command += ["--mode", at, "--set", f"confdir={tmp / 'mitmproxy'}"]
     if config is not None:
         path = tmp / "llm-link.yaml"
         path.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
@@ -195,7 +197,7 @@ def proxy(
     log = tmp / "proxy.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*command, *arguments],
+            [*before, *command, *arguments],
             env={**clean_environ(), "PYTHONUNBUFFERED": "1", **(environ or {})},
             cwd=tmp,
             stdin=subprocess.DEVNULL,
@@ -204,7 +206,10 @@ def proxy(
         )
     running = Proxy(process, port, log, path)
     try:
-        _wait_ready(running, bool(mode))
+        if mode.startswith(("local", "transparent")):  # nobody can connect to it who was not redirected
+            running.wait_log("config", 20)
+        else:
+            _wait_ready(running, bool(mode))
         yield running
     finally:
         process.send_signal(signal.SIGTERM)

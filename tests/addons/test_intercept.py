@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import httpx
@@ -30,7 +31,7 @@ ASK = {"model": "claude-x", "max_tokens": 50, "messages": [{"role": "user", "con
 class TlsHost(Upstream):
     """An upstream behind TLS, with a certificate for any name."""
 
-    def __init__(self, script: Script, folder: Path) -> None:
+    def __init__(self, script: Script, folder: Path, **where: Any) -> None:
         store = CertStore.from_store(folder, "host", 2048)
         entry = store.get_cert("example.com", [])
         chain = folder / "chain.pem"
@@ -41,7 +42,7 @@ class TlsHost(Upstream):
         chain.write_bytes(key + entry.cert.to_pem())
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(chain)
-        super().__init__(script)
+        super().__init__(script, **where)
 
     def _serve(self, sock: socket.socket) -> None:
         try:
