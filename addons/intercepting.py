@@ -7,11 +7,8 @@ certificate, for a host or at all, is reported, and passes the next time.
 
 from __future__ import annotations
 
-import shutil
 import socket
-import sys
 from collections import OrderedDict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mitmproxy import ctx, exceptions, http
@@ -29,6 +26,7 @@ from addons.credentials import serves
 from addons.doors import own_settings, provider_at, surface_at
 from addons.gateway import LinkLayer
 from addons.log import logger
+from addons.redirector import missing
 from addons.routing import Router
 from addons.settings import Settings
 from addons.surfaces import Surface
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 _EXPLICIT = (modes.HttpProxy, modes.HttpUpstreamProxy)
 _HTTP = (None, b"", b"http/1.1", b"http/1.0", b"h2")
 _TLS = b"\x16\x03\x01"  # how a client begins
-_CGROUPS = Path("/sys/fs/cgroup/cgroup.controllers")  # a file that only version 2 has there
 _NAMES = (53, 5353)  # the ports of DNS
 _REMEMBERED = 1000  # refusals
 _TUNNELS = (LocalMode, TunMode, WireGuardMode)  # modes that nobody connects to who was not let in
@@ -190,8 +187,8 @@ def check_open() -> None:
     for spec in ctx.options.mode:
         mode = ProxyMode.parse(spec)
         host = mode.listen_host(ctx.options.listen_host)
-        if isinstance(mode, LocalMode):
-            _check_local(spec)
+        if isinstance(mode, LocalMode) and (lacking := missing()):
+            raise exceptions.OptionsError(f"LLM Link: {spec}: {lacking}")
         if isinstance(mode, (ReverseMode, *_TUNNELS)) or not host or is_loopback(host):
             continue
         if isinstance(mode, TransparentMode):
@@ -201,13 +198,3 @@ def check_open() -> None:
         else:
             why = "others can reach it; set proxyauth (--proxyauth USER:PASSWORD), or listen on a loopback address"
         raise exceptions.OptionsError(f"LLM Link: {spec} on {host}: {why}")
-
-
-def _check_local(spec: str) -> None:
-    """mitmproxy would run on without what its redirector needs, and redirect nothing."""
-    if sys.platform != "linux":
-        return
-    if shutil.which("sudo") is None:
-        raise exceptions.OptionsError(f"LLM Link: {spec}: mitmproxy starts its redirector with sudo, which is not here")
-    if not _CGROUPS.exists():
-        raise exceptions.OptionsError(f"LLM Link: {spec}: mitmproxy's redirector needs cgroups v2 at {_CGROUPS.parent}")

@@ -31,7 +31,7 @@ WITH_BRIDGE = WITH_MITMPROXY | {"exchange"}
 # What stands above the codecs in translators/.
 BRIDGES = ("bridge", "answer", "findings", "whole", "streaming", "service")
 # What scripts/ may use of addons/.
-FOR_SCRIPTS = {"apps", "asking", "catalog", "routing", "rule_files", "settings", "store"}
+FOR_SCRIPTS = {"apps", "asking", "catalog", "routing", "redirector", "rule_files", "settings", "store"}
 # Parts of the standard library that are I/O, clock, randomness or logging.
 IMPURE = (
     *("asyncio", "concurrent", "http", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "selectors"),

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from addons import redirector
 from addons.apps import find_all
 from addons.settings import Settings, SettingsError, environment, load, read_env_file
 from scripts import ports
@@ -126,7 +127,11 @@ def command(options: Options, settings: Settings, environ: Mapping[str, str]) ->
 def serve(options: Options) -> None:
     """Never returns where all is well. Raises `SettingsError`."""
     environ = child_environ(options, os.environ)
-    if config_path(options, environ) is None and not options.overrides.keys() & {"provider", "base_url", "app"}:
+    for mode in options.modes:
+        if mode.startswith("local") and (lacking := redirector.missing()):
+            fail(f"--mode {mode}: {lacking}")
+    named = options.modes or config_path(options, environ) or options.overrides.keys() & {"provider", "base_url", "app"}
+    if not named:
         fail("there is no upstream: name one with --provider, --base-url or --config FILE (`llm-link init` writes one)")
     settings = check(options, environ)
     words = command(options, settings, environ)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
+from addons import redirector
 from scripts import serve
 from scripts.serve import Options
-from tests.harness import Upstream, config
+from tests.harness import ROOT, Upstream, clean_environ, config, free_port
 from tests.rulebook import echo, speaking
 from tests.test_cli import argv_of, llm_link, option
 
@@ -53,3 +56,27 @@ def test_serve_as_a_proxy() -> None:
     assert [argv[n + 1] for n, word in enumerate(argv) if word == "--mode"] == ["regular", "local:claude"]
     assert (option(argv, "--listen-host"), option(argv, "--listen-port")) == ("127.0.0.1", "8080")
     assert "proxyauth=@/x/users" in argv
+
+
+def test_serve_needs_no_config_in_the_way_of_a_client(tmp_path: Path) -> None:
+    words = ["-m", "scripts.cli", "serve", "--intercept", "--port", str(free_port())]
+    environ = {**clean_environ(), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "no config file" in line:
+            process.terminate()
+    assert process.wait(10) != 2 and "requests to the hosts of known providers go there" in "".join(said)
+
+
+def test_local_mode_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform != "linux":
+        pytest.skip("another redirector than Linux's")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert redirector.missing() == "mitmproxy starts its redirector with sudo, which is not here"
+    done = llm_link("serve", "--mode", "local:claude", cwd=tmp_path)
+    assert done.returncode == 2 and "--mode local:claude: mitmproxy starts its redirector with sudo" in done.stderr
