@@ -194,6 +194,7 @@ async def fuzz(count: int, number: int, folder: Path) -> Tally:
     with proxy(folder, config(server.sockets[0].getsockname()[1], port), port) as running:
         run = Run(drawer, count, running)
         await run.check()
+        await asyncio.to_thread(settled_files, folder)
         before, began = await asyncio.to_thread(census, running), time.monotonic()
         run.tally = tally = Tally()
         await run.go()
@@ -207,6 +208,13 @@ async def fuzz(count: int, number: int, folder: Path) -> Tally:
     tally.wrong += upstream.wrong
     tally.log = (folder / "proxy.log").read_text("utf-8", "replace")
     return tally
+
+
+def settled_files(folder: Path) -> None:
+    """The thread that writes usage opens its files with the first row; they are there until the end."""
+    end = time.monotonic() + 10
+    while not (folder / "llm-link.db-shm").exists() and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def measure(count: int, number: int) -> Tally:
