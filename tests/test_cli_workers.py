@@ -22,7 +22,7 @@ from scripts.terminal import Trouble
 from tests.harness import Conn, Seen, Upstream, clean_environ, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="--workers is for Linux")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="--workers is for Linux: it runs there")
 
 
 @dataclass

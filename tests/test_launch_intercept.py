@@ -75,7 +75,7 @@ def test_serve_needs_no_config_in_the_way_of_a_client(tmp_path: Path) -> None:
 
 def test_local_mode_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if sys.platform != "linux":
-        pytest.skip("another redirector than Linux's")
+        pytest.skip("another redirector than Linux's: it runs on Linux")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert redirector.missing() == "mitmproxy starts its redirector with sudo, which is not here"
     done = llm_link("serve", "--mode", "local:claude", cwd=tmp_path)

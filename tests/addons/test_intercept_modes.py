@@ -203,7 +203,7 @@ def test_local(far: int, upstream: Upstream, host: TlsHost, tmp_path: Path) -> N
     new = ("unshare", "-m", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh")
     before = () if Path("/sys/fs/cgroup/cgroup.controllers").exists() else new
     if subprocess.run([*before, "true"], capture_output=True).returncode:
-        pytest.skip("no cgroups of version 2 here")
+        pytest.skip("no cgroups of version 2 here: a kernel with them runs it")
     name = f"ll-{os.getpid()}"
     tell = ("--set", "ssl_insecure=true", "--proxyauth", "me:secret")  # for others, in other modes
     with ExitStack() as stack:
@@ -227,7 +227,7 @@ def test_local(far: int, upstream: Upstream, host: TlsHost, tmp_path: Path) -> N
 )
 def test_what_cannot_be_is_said_at_the_start(tmp_path: Path, words: tuple[str, ...], why: str) -> None:
     if "local" in words[1] and sys.platform != "linux":
-        pytest.skip("another redirector than Linux's")
+        pytest.skip("another redirector than Linux's: it runs on Linux")
     program = [str(Path(sys.executable).with_name("mitmdump")), "-s", str(ROOT / "addons" / "llm_link.py")]
     environ = {**clean_environ(), "PATH": str(tmp_path)}
     command = [*program, "--set", f"confdir={tmp_path}", *words]

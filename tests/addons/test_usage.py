@@ -482,7 +482,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, words: list[str], says: str) -> N
 def redis_url(tmp_path: Path) -> Iterator[str]:
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
-        pytest.skip("there is no redis-server or valkey-server on this machine")
+        pytest.skip("no redis-server or valkey-server on PATH: either one, installed, runs it")
     port = free_port()
     argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     server = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
