@@ -289,11 +289,9 @@ def test_a_client_that_suspends_itself_gives_the_shell_back(launch: Launch) -> N
         until("Stopped")
         os.write(terminal, b"fg >/dev/null; echo code=$?\n")
         until("code=5")
-        os.write(terminal, b"exit\n")
     finally:
-        os.kill(pid, signal.SIGHUP)
+        os.close(terminal)  # as a window that is closed; SIGHUP right after `exit` left bash hanging now and then
         os.waitpid(pid, 0)
-        os.close(terminal)
     launch.nothing_left()
 
 
