@@ -87,6 +87,7 @@ class Link:
 
     def load(self, loader: Loader) -> None:
         options.add(loader)
+        log.printable()
         for view in self._views:
             registry.register(view)
         for name, command in Commands(self).table().items():

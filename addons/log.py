@@ -8,6 +8,7 @@ logger once the start is over.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -38,6 +39,13 @@ class _Json(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+def printable() -> None:
+    """mitmproxy prints paths and headers as they came: where those are no UTF-8, the line shall say so and not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def configure(settings: Logging, base: Path) -> None:

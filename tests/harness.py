@@ -23,7 +23,10 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.forked import Forked
+
 ROOT = Path(__file__).resolve().parent.parent
+Process = Forked | subprocess.Popen[bytes]
 
 
 @dataclass
@@ -150,7 +153,7 @@ def clean_environ() -> dict[str, str]:
 class Proxy:
     """A running mitmdump with our addon."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path, config: Path | None) -> None:
+    def __init__(self, process: Process, port: int, log: Path, config: Path | None) -> None:
         self.process, self.port, self.log_path, self.config = process, port, log, config
         self.url = f"http://127.0.0.1:{port}"
 
@@ -170,6 +173,15 @@ class Proxy:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _start(before: tuple[str, ...], command: list[str], environ: dict[str, str], folder: Path, log: Path) -> Process:
+    if not before:
+        return Forked(command, environ, folder, log)
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [*before, *command], env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
+
+
 @contextlib.contextmanager
 def proxy(
     tmp: Path,
@@ -184,7 +196,7 @@ def proxy(
     before: tuple[str, ...] = (),
 ) -> Iterator[Proxy]:
     """Start a proxy on a free port and wait until it is ready. `config` is written to a file in `tmp`; `before`: a
-    command that executes the rest of the line."""
+    command that executes the rest of the line (without one, the process is forked from one that has imported all)."""
     port = port or free_port()
     at = mode if "@" in mode or mode.startswith("local") else f"{mode or f'reverse:{reverse}'}@127.0.0.1:{port}"
     path: Path | None = None
@@ -194,20 +206,13 @@ def proxy(
         path = tmp / "llm-link.yaml"
         path.write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
         command += ["--set", f"llm_link_config={path}"]
+    command += arguments
     log = tmp / "proxy.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*before, *command, *arguments],
-            env={**clean_environ(), "PYTHONUNBUFFERED": "1", **(environ or {})},
-            cwd=tmp,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
+    process = _start(before, command, {**clean_environ(), "PYTHONUNBUFFERED": "1", **(environ or {})}, tmp, log)
     running = Proxy(process, port, log, path)
     try:
         if mode.startswith(("local", "transparent")):  # nobody can connect to it who was not redirected
-            running.wait_log("config", 20)
+            running.wait_log("redirector started" if mode.startswith("local") else " listening at ", 20)
         else:
             _wait_ready(running, bool(mode))
         yield running

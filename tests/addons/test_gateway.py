@@ -551,11 +551,12 @@ def test_requests_during_the_start_do_no_harm(tmp_path: Path, upstream: Upstream
     try:
         with proxy(tmp_path, settings(upstream), port=port) as running:
             time.sleep(0.3)
+            stop.set()
+            for thread in threads:
+                thread.join()
             assert "Traceback" not in running.log
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
     assert 200 in good and set(good) == {200}
 
 

@@ -178,7 +178,8 @@ def test_transparent(far: int, upstream: Upstream, host: TlsHost, tmp_path: Path
     """Programs of this machine are served, another one that is routed through it is not."""
     port = free_port()
     mode, tell = f"transparent@{port}", ("--set", "ssl_insecure=true")
-    with proxy(tmp_path, settings(upstream), mode=mode, port=port, arguments=tell) as link:
+    own = ("env",)  # a process of ours, in our network: not of a server that may have begun in another
+    with proxy(tmp_path, settings(upstream), mode=mode, port=port, arguments=tell, before=own) as link:
         redirect = ("-p", "tcp", "--dport", "443", "-j", "REDIRECT", "--to-ports", str(port))
         run("iptables", "-t", "nat", "-A", "OUTPUT", "-m", "owner", "--gid-owner", str(GROUP), *redirect)
         run("iptables", "-t", "nat", "-A", "PREROUTING", "-i", "near", *redirect)
@@ -201,7 +202,7 @@ def test_local(far: int, upstream: Upstream, host: TlsHost, tmp_path: Path) -> N
     if why := _why_not("sudo", "unshare"):
         pytest.skip(why)
     new = ("unshare", "-m", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh")
-    before = () if Path("/sys/fs/cgroup/cgroup.controllers").exists() else new
+    before = ("env",) if Path("/sys/fs/cgroup/cgroup.controllers").exists() else new
     if subprocess.run([*before, "true"], capture_output=True).returncode:
         pytest.skip("no cgroups of version 2 here: a kernel with them runs it")
     name = f"ll-{os.getpid()}"
