@@ -1,7 +1,7 @@
-"""mitmproxy's programs in processes that need not import everything anew, which is most of what a start costs.
+"""Our programs, and mitmproxy's, in processes that need not import all anew, which is most of what a start costs.
 
-A server with mitmproxy and our modules in it, one for each process that runs tests, forks for every proxy. What runs
-there is what the program runs. `test_packaging.py`, `test_demo.py`, `test_launch.py` and others start the program."""
+A server with all modules in it, one for each process that runs tests, forks for every program. What runs there is what
+the program runs. `test_packaging.py`, `test_demo.py`, `test_launch.py` and others start the programs themselves."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+
+from scripts.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 LOADED = ["mitmproxy.tools.dump", "mitmproxy.tools.web.master", "addons.link", "addons.saving", "addons.views"]
+LOADED += [f"scripts.commands.{row.module}" for row in COMMANDS.values()]
 
 
 @functools.cache
-def _context() -> multiprocessing.context.ForkServerContext:
+def _context() -> ForkServerContext:
     # The server looks for modules in its working folder, and passes over one that it does not find.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*LOADED, __name__])
@@ -31,10 +36,14 @@ def _context() -> multiprocessing.context.ForkServerContext:
 
 
 class Forked:
-    """A process with what the tests use of `subprocess.Popen`. `command`: a program of mitmproxy and its arguments."""
+    """A process with what the tests use of `subprocess.Popen`. `entry`: "module:function"; `argv`: with its own name
+    first; `files`: what it reads, writes and complains to."""
 
-    def __init__(self, command: list[str], environ: dict[str, str], folder: Path, log: Path) -> None:
-        self._process = _context().Process(target=_run, args=(command, environ, str(folder), str(log)))
+    def __init__(
+        self, entry: str, argv: list[str], environ: dict[str, str], folder: Path, files: tuple[Path, Path, Path]
+    ) -> None:
+        told = (entry, argv, environ, str(folder), [str(file) for file in files])
+        self._process = _context().Process(target=_run, args=told)
         self._process.start()
         self.pid = self._process.pid or 0
 
@@ -56,14 +65,38 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(command: list[str], environ: dict[str, str], folder: str, log: str) -> None:
+def mitmproxy(program: str, arguments: list[str], environ: dict[str, str], folder: Path, log: Path) -> Forked:
+    """`program`: mitmdump or mitmweb."""
+    files = (Path(os.devnull), log, log)
+    return Forked(f"mitmproxy.tools.main:{program}", [program, *arguments], environ, folder, files)
+
+
+def llm_link(*words: object, cwd: Path, environ: dict[str, str], typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs `llm-link` to its end. `typed`: what it reads."""
+    argv = [str(ROOT / "scripts" / "cli.py"), *map(str, words)]
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder, "in"), Path(folder, "out"), Path(folder, "err")
+        files[0].write_text(typed, "utf-8")
+        process = Forked("scripts.cli:main", argv, environ, cwd, files)
+        try:
+            code = process.wait(60)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(argv, code, *(file.read_text("utf-8") for file in files[1:]))
+
+
+def _run(entry: str, argv: list[str], environ: dict[str, str], folder: str, files: list[str]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for number, source in enumerate((os.open(os.devnull, os.O_RDONLY), out, out)):
-        os.dup2(source, number)
-    sys.stdout = open(1, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 (as long as the process)
-    sys.stderr = open(2, "w", encoding="utf-8", buffering=1)  # noqa: SIM115
-    sys.argv = list(command)
-    sys.exit(getattr(importlib.import_module("mitmproxy.tools.main"), Path(command[0]).name)())
+    for number, file in enumerate(files):
+        opened = os.open(file, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(opened, number)
+        os.close(opened)
+    coding = environ.get("PYTHONIOENCODING", "utf-8")
+    sys.stdin = open(0, encoding=coding)  # noqa: SIM115 (all three as long as the process)
+    sys.stdout = open(1, "w", encoding=coding, buffering=1)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding=coding, errors="backslashreplace", buffering=1)  # noqa: SIM115
+    sys.argv = argv
+    module, _, function = entry.partition(":")
+    sys.exit(getattr(importlib.import_module(module), function)())

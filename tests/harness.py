@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import yaml
 
+from tests import forked
 from tests.forked import Forked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -174,8 +175,9 @@ class Proxy:
 
 
 def _start(before: tuple[str, ...], command: list[str], environ: dict[str, str], folder: Path, log: Path) -> Process:
+    log.unlink(missing_ok=True)
     if not before:
-        return Forked(command, environ, folder, log)
+        return forked.mitmproxy(Path(command[0]).name, command[1:], environ, folder, log)
     with log.open("wb") as out:
         return subprocess.Popen(
             [*before, *command], env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT

@@ -21,6 +21,7 @@ from addons.settings import Settings, load
 from scripts import serve
 from scripts.cli import COMMANDS, app, run, with_command
 from scripts.serve import Options
+from tests import forked
 from tests.harness import clean_environ, free_port
 from tests.terminal import converse
 from tests.test_readme import check_ours
@@ -32,9 +33,8 @@ CONFIG = "upstreams: {local: {protocol: openai-chat, base_url: http://127.0.0.1:
 
 
 def llm_link(*words: object, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, ROOT / "scripts" / "cli.py", *words]
     full = {**clean_environ(), "HOME": str(cwd), "COLUMNS": "100", **environ}
-    return subprocess.run([str(w) for w in argv], capture_output=True, text=True, cwd=cwd, env=full, timeout=60)
+    return forked.llm_link(*words, cwd=cwd, environ=full)
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import datetime
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,18 +20,17 @@ from addons.settings_upstream import Proxy
 from scripts import doctor_clients, doctor_machine
 from scripts.doctor_clients import Client, leads_to
 from scripts.doctor_config import judge
+from tests import forked
 from tests.harness import Conn, Seen, clean_environ, free_port
 from tests.harness import Upstream as Server
 
-ROOT = Path(__file__).resolve().parent.parent
 KEY = "sk-doctor-1"
 
 
 def doctor(*words: object, home: Path, **environ: str) -> tuple[int, dict[str, dict[str, Any]], str]:
     """Exit code, findings by `area name`, and all that was said."""
-    argv = [sys.executable, ROOT / "scripts" / "cli.py", "doctor", *words]
     full = {**clean_environ(), "HOME": str(home), "PATH": str(home / "bin"), **environ}
-    done = subprocess.run([str(w) for w in argv], capture_output=True, text=True, cwd=home, env=full, timeout=60)
+    done = forked.llm_link("doctor", *words, cwd=home, environ=full)
     assert "Traceback" not in done.stderr, done.stderr
     found = json.loads(done.stdout)["findings"] if "--json" in words else []
     return done.returncode, {f"{f['area']} {f['name']}": f for f in found}, done.stdout + done.stderr
@@ -128,9 +125,8 @@ def test_a_file_with_keys_that_others_may_read(provider: Server, tmp_path: Path)
 
 def test_the_key_store_must_open(tmp_path: Path) -> None:
     secret = {"LLM_LINK_SECRET": "a secret of the doctor's test"}
-    argv = [sys.executable, str(ROOT / "scripts" / "cli.py"), "providers", "add", "zhipu", "--api-key-stdin"]
-    environ = {**clean_environ(), "HOME": str(tmp_path), **secret}
-    subprocess.run(argv, input=KEY, text=True, env=environ, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    words, environ = ("providers", "add", "zhipu", "--api-key-stdin"), {**clean_environ(), "HOME": str(tmp_path)}
+    forked.llm_link(*words, cwd=tmp_path, environ={**environ, **secret}, typed=KEY).check_returncode()
     code, found, said = doctor("--offline", "--json", home=tmp_path, **secret)
     assert code == 0 and found["key key store"]["detail"].startswith("1 provider, ")
     assert found["key zhipu"]["detail"] == "from the key store" and "upstream zhipu" in found

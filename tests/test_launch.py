@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from scripts.launch_env import cleaned
+from tests import forked
 from tests.harness import ROOT, Conn, Seen, Upstream, clean_environ, config, proxy
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # a fork that execs at once
@@ -319,9 +320,7 @@ def test_a_hung_up_terminal_ends_both(launch: Launch) -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, words: tuple[str, ...], code: int, text: str) -> None:
-    cli = [sys.executable, str(ROOT / "scripts" / "cli.py"), "launch", *words]
-    env = {**clean_environ(), "HOME": str(tmp_path)}
-    done = subprocess.run(cli, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = forked.llm_link("launch", *words, cwd=tmp_path, environ={**clean_environ(), "HOME": str(tmp_path)})
     assert done.returncode == code and text in done.stderr, done.stderr
     assert len(done.stderr.splitlines()) == 1
 

@@ -16,7 +16,7 @@ import pytest
 from addons.export import FORMATS, Asked, ExportError
 from addons.export.redact import secrets, texts
 from addons.views.record import Record
-from tests import transcribed
+from tests import forked, transcribed
 from tests.harness import ROOT, Conn, Seen, Upstream, clean_environ, config
 from tests.mitmweb import Web, ended, mitmweb, until
 from tests.translators import test_transcripts
@@ -168,8 +168,7 @@ def test_a_redacted_report_has_no_texts(write: Write) -> None:
 
 
 def llm_link(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "scripts.cli", *words]
-    return subprocess.run(command, cwd=ROOT, env=clean_environ(), capture_output=True, text=True, timeout=60)
+    return forked.llm_link(*words, cwd=ROOT, environ=clean_environ())
 
 
 def test_a_saved_file_is_written_by_the_command_line(shared: Web, upstream: Upstream, tmp_path: Path) -> None:
