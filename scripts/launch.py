@@ -134,8 +134,9 @@ def kept(home: Path | None) -> Path | None:
 @contextmanager
 def own_folder(app: App) -> Iterator[Path]:
     """A folder of this run, which is gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix=f"llm-link-{app.name}-", dir=base_folder()))  # for the user alone
+    folder = Path(base_folder() or tempfile.gettempdir(), f"llm-link-{app.name}-{secrets.token_hex(8)}")
     try:
+        folder.mkdir(0o700)  # within: a signal that comes right after it must find who takes it away
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import yaml
 
 from tests import forked
@@ -85,8 +86,30 @@ def _head(status: int, headers: dict[str, str]) -> bytes:
 Script = Callable[[Conn, Seen], None]
 
 
+class Listener:
+    """A server of plain sockets: each connection in a thread of its own, in `serve`."""
+
+    def listen(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Starts; `port` 0: a free one, which is given back."""
+        self._server = socket.create_server((host, port))
+        threading.Thread(target=self._accept, daemon=True).start()
+        return int(self._server.getsockname()[1])
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # stopped
+            while True:
+                sock, _ = self._server.accept()
+                threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+
+    def serve(self, sock: socket.socket) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        self._server.close()
+
+
 @dataclass
-class Upstream:
+class Upstream(Listener):
     """Plays `script` for every request; `seen` are the requests so far."""
 
     script: Script
@@ -96,20 +119,10 @@ class Upstream:
     host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        self._server = socket.create_server((self.host, self.port))
-        self.port = self._server.getsockname()[1]
+        self.port = self.listen(self.host, self.port)
         self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
+    def serve(self, sock: socket.socket) -> None:
         reader = sock.makefile("rb")
         conn = Conn(sock)
         try:
@@ -121,8 +134,32 @@ class Upstream:
         finally:
             sock.close()
 
-    def stop(self) -> None:
-        self._server.close()
+
+def serving(script: Script) -> Any:
+    """The fixture `upstream` of a module: one that plays `script`."""
+
+    @pytest.fixture(scope="module", name="upstream")
+    def upstream() -> Iterator[Upstream]:
+        server = Upstream(script)
+        yield server
+        server.stop()
+
+    return upstream
+
+
+def says_hello(conn: Conn, seen: Seen) -> None:
+    """A model of openai-chat that says Hello, whole or as a stream."""
+    head = {"id": "c", "created": 1, "model": "x"}
+    if not seen.json.get("stream"):
+        choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+        conn.json({**head, "object": "chat.completion", "choices": [choice]})
+        return
+    conn.stream()
+    for delta, finish in (({"role": "assistant", "content": "Hello"}, None), ({}, "stop")):
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        conn.chunk(f"data: {json.dumps({**head, 'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n")
+    conn.chunk("data: [DONE]\n\n")
+    conn.end()
 
 
 def _read(reader: Any) -> Seen | None:

@@ -19,7 +19,7 @@ import pytest
 from addons.settings import SettingsError, load
 from scripts import workers
 from scripts.terminal import Trouble
-from tests.harness import Conn, Seen, Upstream, clean_environ, free_port
+from tests.harness import Conn, Seen, Upstream, clean_environ, free_port, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="--workers is for Linux: it runs there")
@@ -83,11 +83,7 @@ def answer(conn: Conn, seen: Seen) -> None:
     conn.json({"choices": [{"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}]})
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(answer)
-    yield server
-    server.stop()
+upstream = serving(answer)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from addons.export.transcript import ALWAYS, merge, native
 from translators import CODECS
 from translators.codec import DEFAULT_TRAITS, Codec, Rendered, Traits, Wire
 from translators.custom import Customs
@@ -27,16 +28,6 @@ NAMES = sorted(path.parent.name for path in ROOT.glob("*/exchange.json"))
 
 Json = dict[str, Any]
 
-# What a request of a protocol says beside the conversation, and another's does not, however plain it is: Responses can
-# keep answers (which nobody else does, so that the reasoning must come with its token), Ollama names its window and
-# always says how much it used.
-ALWAYS: dict[str, Json] = {
-    "openai-responses": {
-        "store": False,
-        "extra": {"openai-responses": {"include": ["reasoning.encrypted_content"]}},
-    },
-    "ollama": {"include_usage": None, "extra": {"ollama": {"options": {"num_ctx": 4096}}}},
-}
 # What the provider of the protocol takes that an unknown server may not.
 TRAITS = dict.fromkeys(CODECS, DEFAULT_TRAITS) | {
     "openai-chat": Traits(custom_tools=True),
@@ -64,19 +55,6 @@ class Exchange(msgspec.Struct, forbid_unknown_fields=True):
     response: Response
 
 
-def merge(target: Any, patch: Any) -> Any:
-    """RFC 7396: null takes a field away, lists are replaced."""
-    if not isinstance(patch, dict):
-        return patch
-    out = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            out.pop(name, None)
-        else:
-            out[name] = merge(out.get(name), value)
-    return out
-
-
 @cache
 def load(name: str, file: str) -> Any:
     path = ROOT / name / file
@@ -92,17 +70,6 @@ def patches(name: str, codec: Codec, form: str) -> list[Json]:
     said: Json = load(name, f"{codec.NAME}.parsed.json")
     first = ALWAYS.get(codec.NAME, {}) if form == "request" else said.get("response", {}) if form == "stream" else {}
     return [patch for patch in (first, said.get(form, {})) if patch]
-
-
-def native(value: Any, protocol: str) -> Any:
-    """Without what only other protocols understand."""
-    if isinstance(value, list):
-        return [native(item, protocol) for item in value]
-    if not isinstance(value, dict):
-        return value
-    out = {name: native(item, protocol) for name, item in value.items() if name != "extra"}
-    own = {name: facts for name, facts in value.get("extra", {}).items() if name == protocol}
-    return {**out, "extra": own} if own else out
 
 
 def asked(name: str, codec: Codec, *lost: Json) -> Request:

@@ -22,8 +22,10 @@ from translators.model import BadRequest, Part, Request, Response, ToolResult, U
 
 SEED = Seed("seed0seed0seed0seed0seed", 1_700_000_000)
 
-# What requests of a protocol always say.
-_ALWAYS: dict[str, Any] = {
+# What a request of a protocol says beside the conversation, and another's does not, however plain it is: Responses can
+# keep answers (which nobody else does, so that the reasoning must come with its token), Ollama names its window and
+# always says how much it used.
+ALWAYS: dict[str, Any] = {
     "openai-responses": {
         "store": False,
         "extra": {"openai-responses": {"include": ["reasoning.encrypted_content"]}},
@@ -86,9 +88,9 @@ def _files(codec: Codec, request: Request, response: Response) -> tuple[dict[str
     }
     first = _patch(_built(answer), _comparable(codec.parse_response(body, SEED)))
     parsed = {
-        "request": _patch(_merge(_native(_built(request), name), _ALWAYS.get(name, {})), _built(_nameless(read))),
+        "request": _patch(merge(native(_built(request), name), ALWAYS.get(name, {})), _built(_nameless(read))),
         "response": first,
-        "stream": _patch(_merge(_built(answer), first), _comparable(told)),
+        "stream": _patch(merge(_built(answer), first), _comparable(told)),
     }
     if parsed := {form: patch for form, patch in parsed.items() if patch}:
         files[f"{name}.parsed.json"] = parsed
@@ -100,16 +102,16 @@ def _built(value: Any) -> Any:
 
 
 def _of(value: Any, protocol: str, kind: Any) -> Any:
-    return msgspec.convert(_native(_built(value), protocol), kind)
+    return msgspec.convert(native(_built(value), protocol), kind)
 
 
-def _native(value: Any, protocol: str) -> Any:
+def native(value: Any, protocol: str) -> Any:
     """Without what only other protocols understand."""
     if isinstance(value, list):
-        return [_native(item, protocol) for item in value]
+        return [native(item, protocol) for item in value]
     if not isinstance(value, dict):
         return value
-    out = {name: _native(item, protocol) for name, item in value.items() if name != "extra"}
+    out = {name: native(item, protocol) for name, item in value.items() if name != "extra"}
     own = {name: facts for name, facts in value.get("extra", {}).items() if name == protocol}
     return {**out, "extra": own} if own else out
 
@@ -140,7 +142,8 @@ def _patch(before: Any, after: Any) -> Any:
     return changed
 
 
-def _merge(target: Any, patch: Any) -> Any:
+def merge(target: Any, patch: Any) -> Any:
+    """What a merge patch (RFC 7396) makes of `target`: null takes a field away, lists are replaced."""
     if not isinstance(patch, dict):
         return patch
     out = dict(target) if isinstance(target, dict) else {}
@@ -148,5 +151,5 @@ def _merge(target: Any, patch: Any) -> Any:
         if value is None:
             out.pop(name, None)
         else:
-            out[name] = _merge(out.get(name), value)
+            out[name] = merge(out.get(name), value)
     return out

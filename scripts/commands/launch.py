@@ -9,7 +9,7 @@ import typer
 
 from scripts import completing
 from scripts.command import App, one_of
-from scripts.commands.serve import FROM, KEYS, POLICIES
+from scripts.options import FROM, KEYS, POLICIES, BaseUrl, Config, EnvFile, Protocol, ProviderKey
 
 app = App()
 
@@ -38,9 +38,7 @@ def launch(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[-- ARGUMENTS]", help="What the client itself is told.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="The config file (YAML).", rich_help_panel=FROM)
-    ] = None,
+    config: Config = None,
     provider: Annotated[
         str | None,
         typer.Option(
@@ -57,21 +55,15 @@ def launch(
             autocompletion=completing.models,
         ),
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="The provider's base URL, with its version segment.", rich_help_panel=FROM)
-    ] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="What --base-url speaks; openai-chat by default.", rich_help_panel=FROM)
-    ] = None,
+    base_url: BaseUrl = None,
+    protocol: Protocol = None,
     demo: Annotated[bool, typer.Option("--demo", help="A scripted model, here.", rich_help_panel=FROM)] = False,
     attach: Annotated[
         str | None, typer.Option(metavar="URL", help="A proxy that runs already.", rich_help_panel=FROM)
     ] = None,
-    llm_api_key: Annotated[str | None, typer.Option(help="The provider's key.", rich_help_panel=KEYS)] = None,
+    llm_api_key: ProviderKey = None,
     api_key: Annotated[str | None, typer.Option(help="The key that --attach wants.", rich_help_panel=KEYS)] = None,
-    env_file: Annotated[
-        Path | None, typer.Option(help="A file of NAME=VALUE lines; all of it counts.", rich_help_panel=KEYS)
-    ] = None,
+    env_file: EnvFile = None,
     workspace: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the client works.", rich_help_panel=CLIENT)
     ] = None,

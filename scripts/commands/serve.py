@@ -9,13 +9,13 @@ import typer
 
 from scripts import completing
 from scripts.command import App, one_of
+from scripts.options import FROM, KEYS, POLICIES, BaseUrl, Config, EnvFile, Protocol, ProviderKey
 
 app = App()
 
-POLICIES = ("strict", "balanced", "max_compat")
 LEVELS = ("debug", "info", "warning", "error")
 
-FROM, KEYS, WHERE = "Where requests go", "Keys", "Where it listens"
+WHERE = "Where it listens"
 
 
 @app.command(
@@ -28,9 +28,7 @@ FROM, KEYS, WHERE = "Where requests go", "Keys", "Where it listens"
     )
 )
 def serve(
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="The config file (YAML).", rich_help_panel=FROM)
-    ] = None,
+    config: Config = None,
     provider: Annotated[
         str | None,
         typer.Option(
@@ -47,20 +45,14 @@ def serve(
             autocompletion=completing.models,
         ),
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="The provider's base URL, with its version segment.", rich_help_panel=FROM)
-    ] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="What --base-url speaks; openai-chat by default.", rich_help_panel=FROM)
-    ] = None,
+    base_url: BaseUrl = None,
+    protocol: Protocol = None,
     api_key: Annotated[
         str | None,
         typer.Option("--api-key", "--auth-key", help="The key that clients must present.", rich_help_panel=KEYS),
     ] = None,
-    llm_api_key: Annotated[str | None, typer.Option(help="The provider's key.", rich_help_panel=KEYS)] = None,
-    env_file: Annotated[
-        Path | None, typer.Option(help="A file of NAME=VALUE lines; all of it counts.", rich_help_panel=KEYS)
-    ] = None,
+    llm_api_key: ProviderKey = None,
+    env_file: EnvFile = None,
     host: Annotated[
         str | None,
         typer.Option(help="Where to listen; 127.0.0.1 where nothing else is said.", rich_help_panel=WHERE),

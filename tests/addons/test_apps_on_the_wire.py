@@ -11,7 +11,7 @@ import httpx
 import pytest
 from mitmproxy import io as mitm_io
 
-from tests.harness import Conn, Proxy, Seen, Upstream, proxy
+from tests.harness import Conn, Proxy, Seen, Upstream, proxy, serving
 
 ZED = {"user-agent": "Zed/0.200.0 (linux; x86_64)"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": '{"zone": "UTC"}'}}
@@ -38,11 +38,7 @@ def script(conn: Conn, seen: Seen) -> None:
     conn.end()
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    running = Upstream(script)
-    yield running
-    running.stop()
+upstream = serving(script)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.harness import Conn, Proxy, Seen, Upstream, config, proxy
+from tests.harness import Conn, Proxy, Seen, Upstream, config, proxy, serving
 
 HTTP = httpx.Client(verify=False, trust_env=False, timeout=30)  # making one for each request costs more than it
 KEY = "control-key-0123456789"
@@ -29,11 +29,7 @@ def answer(conn: Conn, seen: Seen) -> None:
     conn.json(ANSWER)
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(answer)
-    yield server
-    server.stop()
+upstream = serving(answer)
 
 
 @pytest.fixture(scope="module")

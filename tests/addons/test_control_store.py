@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import Conn, Proxy, Seen, Upstream, config, proxy
+from tests.harness import Conn, Proxy, Seen, Upstream, config, proxy, serving
 
 HTTP = httpx.Client(verify=False, trust_env=False, timeout=30)  # making one for each request costs more than it
 GOOD = "a-stored-key-0123456789"
@@ -22,11 +22,7 @@ def answer(conn: Conn, seen: Seen) -> None:
     conn.json({"id": "c", "object": "chat.completion", "created": 1, "model": "x", "choices": [choice]})
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(answer)
-    yield server
-    server.stop()
+upstream = serving(answer)
 
 
 @pytest.fixture(scope="module")

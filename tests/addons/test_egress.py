@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import ssl
 import threading
@@ -20,30 +19,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from mitmproxy import io as mitm_io
 
-from tests.harness import Conn, Proxy, Seen, Upstream, config, proxy
+from tests.harness import Conn, Listener, Proxy, Seen, Upstream, config, proxy, says_hello
 
 ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
 LOGIN = ("user", "pa:ss")
 
 
-class Socks:
+class Socks(Listener):
     """A SOCKS5 proxy. `behaviour`: what it does once it was asked for a connection, "" for the right thing."""
 
     def __init__(self, login: tuple[str, str] | None = None, behaviour: str = "") -> None:
         self.login, self.behaviour = login, behaviour
         self.asked: list[tuple[int, str, int]] = []  # kind, host, port
         self.closed = threading.Event()
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.port = self.listen()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self._server.accept()
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
+    def serve(self, sock: socket.socket) -> None:
         reader = sock.makefile("rb")
         with contextlib.suppress(OSError, IndexError):
             if self._greeted(sock, reader):
@@ -86,9 +77,6 @@ class Socks:
                 back.join(2)
                 self.closed.set()
 
-    def stop(self) -> None:
-        self._server.close()
-
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError):
@@ -99,21 +87,11 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 def answer(conn: Conn, seen: Seen) -> None:
-    head = {"id": "c", "created": 1, "model": "x"}
     if seen.json["model"] == "silent":
         conn.sock.recv(1)
         conn.close()
         return
-    if not seen.json.get("stream"):
-        choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
-        conn.json({**head, "object": "chat.completion", "choices": [choice]})
-        return
-    conn.stream()
-    for delta, finish in (({"role": "assistant", "content": "Hello"}, None), ({}, "stop")):
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        conn.chunk(f"data: {json.dumps({**head, 'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n")
-    conn.chunk("data: [DONE]\n\n")
-    conn.end()
+    says_hello(conn, seen)
 
 
 class Secure(Upstream):
@@ -134,9 +112,9 @@ class Secure(Upstream):
         self._context.load_cert_chain(self.certificate)
         super().__init__(answer)
 
-    def _serve(self, sock: socket.socket) -> None:
+    def serve(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            super()._serve(self._context.wrap_socket(sock, server_side=True))
+            super().serve(self._context.wrap_socket(sock, server_side=True))
 
 
 class House:

@@ -17,7 +17,7 @@ from addons.export import FORMATS, Asked, ExportError
 from addons.export.redact import secrets, texts
 from addons.views.record import Record
 from tests import forked, transcribed
-from tests.harness import ROOT, Conn, Seen, Upstream, clean_environ, config
+from tests.harness import ROOT, Conn, Seen, Upstream, clean_environ, config, serving
 from tests.mitmweb import Web, ended, mitmweb, until
 from tests.translators import test_transcripts
 from translators import CODECS
@@ -71,11 +71,7 @@ def answer(conn: Conn, seen: Seen) -> None:
     conn.end()
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(answer)
-    yield server
-    server.stop()
+upstream = serving(answer)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from scripts.census import CENSUS
-from tests.harness import Conn, Proxy, Seen, Upstream, free_port, proxy
+from tests.harness import Conn, Proxy, Seen, Upstream, free_port, proxy, serving
 
 HELLO = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}]}
 BROKEN = {"sick": (503, {}), "limited": (429, {"retry-after": "60"})}
@@ -35,11 +35,7 @@ def play(conn: Conn, seen: Seen) -> None:
             conn.close()
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(play)
-    yield server
-    server.stop()
+upstream = serving(play)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 import zstandard
 from mitmproxy import io as mitm_io
 
-from tests.harness import Conn, Proxy, Seen, Upstream, free_port, proxy
+from tests.harness import Conn, Proxy, Seen, Upstream, free_port, proxy, serving
 
 ASK = {"model": "say", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
 KEY = "client-secret-123"
@@ -212,11 +212,7 @@ def settings(upstream: Upstream) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(play)
-    yield server
-    server.stop()
+upstream = serving(play)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ import openai
 import pytest
 from mitmproxy.certs import CertStore
 
-from tests.harness import Conn, Proxy, Script, Seen, Upstream, clean_environ, free_port, proxy
+from tests.harness import Conn, Proxy, Script, Seen, Upstream, clean_environ, free_port, proxy, serving
 from tests.rulebook import echo, speaking
 
 ASK = {"model": "claude-x", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
@@ -44,12 +44,12 @@ class TlsHost(Upstream):
         self._tls.load_cert_chain(chain)
         super().__init__(script, **where)
 
-    def _serve(self, sock: socket.socket) -> None:
+    def serve(self, sock: socket.socket) -> None:
         try:
             wrapped = self._tls.wrap_socket(sock, server_side=True)
         except OSError:
             return
-        super()._serve(wrapped)
+        super().serve(wrapped)
 
 
 TURN = """
@@ -75,11 +75,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsHost]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(speaking("openai-chat", echo))
-    yield server
-    server.stop()
+upstream = serving(speaking("openai-chat", echo))
 
 
 def turned(folder: Path, host: TlsHost) -> tuple[str, ...]:

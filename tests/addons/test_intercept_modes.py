@@ -31,12 +31,12 @@ CLIENT = Path(__file__).with_name("direct_client.py")
 def _why_not(*programs: str) -> str:
     """Why these tests cannot run here; empty: they can."""
     if sys.platform != "linux" or os.geteuid() != 0:
-        return "network namespaces need Linux and root"
+        return "network namespaces need Linux and root: root on Linux runs it"
     missing = [name for name in programs if shutil.which(name) is None]
     if missing:
-        return f"not installed: {', '.join(missing)}"
+        return f"installing {', '.join(missing)} runs it"
     done = subprocess.run(["unshare", "-n", "-m", "true"], capture_output=True, text=True)
-    return f"no network namespaces: {done.stderr.strip()}" if done.returncode else ""
+    return f"a kernel with network namespaces runs it: {done.stderr.strip()}" if done.returncode else ""
 
 
 def run(*command: str) -> None:
@@ -214,7 +214,8 @@ def test_local(far: int, upstream: Upstream, host: TlsHost, tmp_path: Path) -> N
         except AssertionError as error:
             if "redirector started" in str(error) or "redirector" not in str(error):
                 raise
-            pytest.skip(f"mitmproxy's redirector does not start here: {str(error).splitlines()[-1]}")
+            said = str(error).splitlines()[-1]
+            pytest.skip(f"a kernel that lets mitmproxy's redirector load its BPF program runs it: {said}")
         check(client(link, tmp_path, name=name), upstream, host)
 
 

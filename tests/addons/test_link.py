@@ -6,37 +6,18 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.harness import Conn, Proxy, Seen, Upstream, config, free_port, proxy
+from tests.harness import Listener, Proxy, Upstream, config, free_port, proxy, says_hello, serving
 
 ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]}
 
 
-def answer(conn: Conn, seen: Seen) -> None:
-    head = {"id": "c", "created": 1, "model": "x"}
-    if not seen.json.get("stream"):
-        choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
-        conn.json({**head, "object": "chat.completion", "choices": [choice]})
-        return
-    conn.stream()
-    for delta, finish in (({"role": "assistant", "content": "Hello"}, None), ({}, "stop")):
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        conn.chunk(f"data: {json.dumps({**head, 'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n")
-    conn.chunk("data: [DONE]\n\n")
-    conn.end()
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(answer)
-    yield server
-    server.stop()
+upstream = serving(says_hello)
 
 
 def ask(link: Proxy, **more: Any) -> httpx.Response:
@@ -135,22 +116,14 @@ def test_an_open_address_needs_auth_written_out(tmp_path: Path, upstream: Upstre
         pass
 
 
-class ConnectProxy:
+class ConnectProxy(Listener):
     """An egress proxy that knows CONNECT, and wants a login."""
 
     def __init__(self) -> None:
         self.heads: list[str] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.port = self.listen()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self._server.accept()
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
+    def serve(self, sock: socket.socket) -> None:
         head = b""
         while b"\r\n\r\n" not in head:
             head += sock.recv(4096)

@@ -13,7 +13,7 @@ import yaml
 from mitmproxy import io as mitm_io
 
 from tests.addons.test_intercept import TlsHost, client, official, turned
-from tests.harness import Conn, Proxy, Seen, Upstream, config, proxy
+from tests.harness import Proxy, Upstream, config, proxy, says_hello, serving
 from tests.mitmweb import Web, ended, mitmweb, until
 
 KEY = "sk-client-0123456789"
@@ -26,30 +26,12 @@ ASK = {
 }
 
 
-def answer(conn: Conn, seen: Seen) -> None:
-    head = {"id": "c", "created": 1, "model": "x"}
-    if not seen.json.get("stream"):
-        choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
-        conn.json({**head, "object": "chat.completion", "choices": [choice]})
-        return
-    conn.stream()
-    for delta, finish in (({"role": "assistant", "content": "Hello"}, None), ({}, "stop")):
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        conn.chunk(f"data: {json.dumps({**head, 'object': 'chat.completion.chunk', 'choices': [choice]})}\n\n")
-    conn.chunk("data: [DONE]\n\n")
-    conn.end()
-
-
 def ask(link: Proxy, **more: Any) -> httpx.Response:
     body = {**ASK, **more}
     return httpx.post(f"{link.url}/v1/messages", json=body, headers={"x-api-key": KEY}, timeout=10)
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(answer)
-    yield server
-    server.stop()
+upstream = serving(says_hello)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +116,7 @@ def test_several_replays_wait_for_each_other(web: Web, upstream: Upstream) -> No
 
 
 def test_todays_config_decides(tmp_path: Path, upstream: Upstream) -> None:
-    other = Upstream(answer)
+    other = Upstream(says_hello)
     with mitmweb(tmp_path, config(upstream)) as web:
         ask(web.link)
         web.flow(when=ended)

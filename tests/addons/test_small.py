@@ -18,7 +18,7 @@ from google import genai
 from mitmproxy import http
 from mitmproxy import io as mitm_io
 
-from tests.harness import Conn, Proxy, Seen, Upstream, proxy
+from tests.harness import Conn, Proxy, Seen, Upstream, proxy, serving
 
 VECTORS = [[0.5, -0.25], [1.0, 0.125]]
 PROTOCOLS = ("openai-chat", "openai-responses", "anthropic", "gemini", "ollama")
@@ -88,11 +88,7 @@ def stored(status: str) -> dict[str, Any]:
     return {"id": "resp_1", "object": "response", "created_at": 1, "status": status, "output": [], "usage": usage}
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    running = Upstream(serve)
-    yield running
-    running.stop()
+upstream = serving(serve)
 
 
 @pytest.fixture(scope="module")

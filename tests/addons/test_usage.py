@@ -30,7 +30,7 @@ from addons.store.usage_redis import RedisUsage
 from addons.store.usage_row import Row
 from addons.store.usage_writer import UsageWriter
 from tests.addons.test_store_use import llm_link
-from tests.harness import Conn, Proxy, Seen, Upstream, free_port, proxy
+from tests.harness import Conn, Proxy, Seen, Upstream, free_port, proxy, serving
 from translators.model import Usage
 
 T0 = 1_893_456_000.0  # 2030-01-01, UTC
@@ -308,11 +308,7 @@ def answer(conn: Conn, seen: Seen) -> None:
     conn.end()
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    made = Upstream(answer)
-    yield made
-    made.stop()
+upstream = serving(answer)
 
 
 def document(upstream: Upstream, **more: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ pytest.importorskip("playwright.sync_api", reason="no playwright: scripts/browse
 from playwright.sync_api import Browser, expect
 
 from tests.browser.page import Desk, browser, needed
-from tests.harness import Conn, Seen, Upstream, config
+from tests.harness import Conn, Seen, Upstream, config, serving
 from tests.mitmweb import Web, mitmweb
 
 pytestmark = needed
@@ -38,11 +38,7 @@ def ask(web: Web, text: str) -> str:
     return str(reply.raise_for_status().json()["content"][0]["text"])
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    server = Upstream(answer)
-    yield server
-    server.stop()
+upstream = serving(answer)
 
 
 @pytest.fixture(scope="module")
