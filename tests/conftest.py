@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 # No deadline: the machine is shared, and a slow example is no wrong one.
 settings.register_profile(
-    "default", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    "default", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 settings.register_profile("ci", settings.get_profile("default"), max_examples=25)
 settings.register_profile("long", settings.get_profile("default"), max_examples=300, derandomize=False)
