@@ -93,6 +93,7 @@ def _run(entry: str, argv: list[str], environ: dict[str, str], folder: str, file
         opened = os.open(file, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(opened, number)
         os.close(opened)
+    # Strict, as where the locale is UTF-8: in that of C, what is no text gets through.
     coding = environ.get("PYTHONIOENCODING", "utf-8")
     sys.stdin = open(0, encoding=coding)  # noqa: SIM115 (all three as long as the process)
     sys.stdout = open(1, "w", encoding=coding, buffering=1)  # noqa: SIM115
