@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, settings
 
 # No deadline: the machine is shared, and a slow example is no wrong one.
 settings.register_profile(
-    "default", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    "default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 settings.register_profile("ci", settings.get_profile("default"), max_examples=25)
-settings.register_profile("long", settings.get_profile("default"), max_examples=300, derandomize=False)
+settings.register_profile("long", settings.get_profile("default"), max_examples=600, derandomize=False)
 settings.register_profile("deep", settings.get_profile("default"), max_examples=2000, derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 

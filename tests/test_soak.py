@@ -12,7 +12,7 @@ from scripts.judge import ANSWER, ERROR
 
 
 def test_nothing_is_lost_and_nothing_stays(capsys: pytest.CaptureFixture[str]) -> None:
-    verdict = soak.measure(clients=30, seconds=10, seed=1)
+    verdict = soak.measure(clients=30, seconds=15, seed=1)
     assert verdict.faults == [], verdict.total()
     got = verdict.tally.got
     assert set(got) == {ANSWER, ERROR, soak.LEFT} and verdict.tally.turns > 50
